@@ -1,0 +1,75 @@
+//! The project's checks, one subcommand each.
+//!
+//! `cargo xtask ci` runs all of them; CI runs exactly that.
+
+mod cargo_checks;
+mod fuzz;
+mod interop;
+mod no_std;
+mod packages;
+mod process;
+mod report;
+mod sources;
+
+use std::process::ExitCode;
+
+use report::Check;
+
+/// The checks in the order `ci` runs them: the quick ones that fail most often come first.
+const CHECKS: &[Check] = &[
+    Check::new("file-size", "no file over 600 lines, no unsafe in library crates", sources::check),
+    Check::new("fmt", "rustfmt finds nothing to change", cargo_checks::fmt),
+    Check::new("clippy", "no warning in any target", cargo_checks::clippy),
+    Check::new("test", "unit, integration and documentation tests", cargo_checks::test),
+    Check::new("doc", "rustdoc builds without a warning", cargo_checks::doc),
+    Check::new("no-std", "library crates build without the standard library", no_std::check),
+    Check::new("bench-smoke", "every benchmark compiles and runs once", cargo_checks::bench_smoke),
+    Check::new("fuzz-smoke", "every fuzz target survives a bounded number of runs", fuzz::smoke),
+    Check::new("interop", "scenarios against strongSwan in network namespaces", interop::namespaces),
+    Check::new("interop --kernel", "scenarios against kernel ESP, libreswan and OpenIKED", interop::kernel),
+];
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match run(&arguments) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(message) => {
+            eprintln!("xtask: {message}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Runs one command line; `Ok(false)` means that a check failed.
+fn run(arguments: &[String]) -> Result<bool, String> {
+    process::enter_workspace_root()?;
+    let Some((command, rest)) = arguments.split_first() else {
+        return Err(usage());
+    };
+    match (command.as_str(), rest) {
+        ("help" | "--help" | "-h", _) => {
+            println!("{}", usage());
+            Ok(true)
+        }
+        ("ci", []) => Ok(report::run_all(CHECKS)),
+        ("interop", rest) => report::run_one("interop", || interop::from_arguments(rest)),
+        (name, []) => match CHECKS.iter().find(|check| check.name == name) {
+            Some(check) => report::run_one(name, check.run),
+            None => Err(format!("there is no check named {name:?}\n{}", usage())),
+        },
+        (name, _) => Err(format!("{name} takes no arguments\n{}", usage())),
+    }
+}
+
+fn usage() -> String {
+    let mut text = String::from("usage: cargo xtask COMMAND\n\n  ci                 all of the following\n");
+    for check in CHECKS {
+        text.push_str(&format!("  {:<18} {}\n", check.name, check.about));
+    }
+    text.push_str(
+        "\ninterop also takes --filter TEXT (only scenarios whose name contains TEXT) and --list.\n\
+         FUZZ_RUNS, FUZZ_SECONDS and FUZZ_SEED bound fuzz-smoke.\n",
+    );
+    text
+}

@@ -1,0 +1,122 @@
+//! The peers' Debian packages.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+
+use crate::process::{output, run};
+
+/// What every scenario needs.
+const NAMESPACE_PACKAGES: &[&str] = &[
+    "strongswan-charon",
+    "strongswan-swanctl",
+    "libstrongswan-standard-plugins",
+    "libstrongswan-extra-plugins",
+    "libcharon-extra-plugins",
+    "iproute2",
+    "iputils-ping",
+    "procps",
+    "ethtool",
+    "iperf3",
+    "tcpdump",
+    "nftables",
+];
+
+/// A guest kernel with ESP, the peers that need one, and libraries that libreswan is linked to.
+const KERNEL_PACKAGES: &[&str] = &[
+    "user-mode-linux",
+    "kmod",
+    "openiked",
+    "libnss3-tools",
+    "libldns3",
+    "libunbound8",
+    "libevent-2.1-7",
+    "libevent-pthreads-2.1-7",
+    "libcurl3-nss",
+    "libcap-ng0",
+];
+
+const POLICY: &str = "/usr/sbin/policy-rc.d";
+
+/// Installs what is missing; `peers` receives what must not be installed.
+pub(crate) fn install(kernel: bool, peers: &Path) -> Result<(), String> {
+    let mut wanted: Vec<&str> = NAMESPACE_PACKAGES.to_vec();
+    if kernel {
+        wanted.extend(KERNEL_PACKAGES);
+    }
+    let missing: Vec<&str> = wanted.into_iter().filter(|package| !is_installed(package)).collect();
+    let libreswan = peers.join("libreswan");
+    let unpack = kernel && !libreswan.join("usr/libexec/ipsec/pluto").exists();
+    if missing.is_empty() && !unpack {
+        return Ok(());
+    }
+    run(apt().args(["-q=2", "update"]))?;
+    if !missing.is_empty() {
+        let _no_services = NoServices::new()?;
+        run(apt().args(["-q=2", "-y", "--no-install-recommends", "install"]).args(&missing))?;
+    }
+    if unpack { unpack_libreswan(&libreswan) } else { Ok(()) }
+}
+
+fn is_installed(package: &str) -> bool {
+    output(Command::new("dpkg-query").args(["-W", "-f", "${Status}", package]))
+        .is_ok_and(|status| status == "install ok installed")
+}
+
+fn apt() -> Command {
+    let mut command = Command::new("apt-get");
+    command.env("DEBIAN_FRONTEND", "noninteractive");
+    command
+}
+
+/// libreswan conflicts with strongSwan's packages, so it is unpacked and never installed.
+fn unpack_libreswan(tree: &Path) -> Result<(), String> {
+    let staging = tree.with_extension("part");
+    let context = |error: std::io::Error| format!("{}: {error}", staging.display());
+    if staging.exists() {
+        fs::remove_dir_all(&staging).map_err(context)?;
+    }
+    fs::create_dir_all(&staging).map_err(context)?;
+    run(apt().current_dir(&staging).args(["-q=2", "download", "libreswan"]))?;
+    let package = fs::read_dir(&staging)
+        .map_err(context)?
+        .filter_map(Result::ok)
+        .map(|entry| entry.path())
+        .find(|path| path.extension().is_some_and(|extension| extension == "deb"))
+        .ok_or("apt-get download libreswan left no package")?;
+    let unpacked = staging.join("tree");
+    run(Command::new("dpkg").arg("-x").arg(&package).arg(&unpacked))?;
+    fs::rename(&unpacked, tree).map_err(context)?;
+    fs::remove_dir_all(&staging).map_err(context)
+}
+
+/// While it lives, Debian's packages start no service: a system-wide charon would be in the way.
+struct NoServices {
+    /// Whether the policy file is ours to remove.
+    ours: bool,
+}
+
+impl NoServices {
+    fn new() -> Result<Self, String> {
+        if Path::new(POLICY).exists() {
+            // The machine has a policy of its own; a container's usually forbids services already.
+            return Ok(Self { ours: false });
+        }
+        fs::write(POLICY, "#!/bin/sh\nexit 101\n").map_err(|error| format!("{POLICY}: {error}"))?;
+        let guard = Self { ours: true };
+        fs::set_permissions(POLICY, fs::Permissions::from_mode(0o755))
+            .map_err(|error| format!("{POLICY}: {error}"))?;
+        Ok(guard)
+    }
+}
+
+impl Drop for NoServices {
+    fn drop(&mut self) {
+        if self.ours
+            && let Err(error) = fs::remove_file(POLICY)
+        {
+            eprintln!("{POLICY} could not be removed: {error}");
+        }
+    }
+}
