@@ -98,9 +98,7 @@ impl<'a> Reader<'a> {
                 self.rest = tail;
                 Ok(head)
             }
-            None => {
-                Err(WireError::new(field, Problem::Truncated { needed: count, left: self.rest.len() }))
-            }
+            None => Err(WireError::new(field, Problem::Truncated { needed: count, left: self.rest.len() })),
         }
     }
 

@@ -38,7 +38,7 @@ pub mod timer;
 
 pub use codec::{Reader, WireError, Writer};
 pub use datagram::{Datagram, Path};
-pub use identity::{Identity, IdentityPattern};
+pub use identity::{IdType, Identity, IdentityPattern};
 pub use lifetime::Lifetime;
 pub use random::SecureRandom;
 pub use secret::Secret;

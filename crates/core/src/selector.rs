@@ -2,12 +2,14 @@
 
 mod range;
 mod set;
+mod text;
 
 use core::fmt;
 use core::net::IpAddr;
 
 pub use range::{AddressRange, PortRange};
 pub use set::TrafficSelectors;
+pub use text::{SelectorError, SelectorProblem};
 
 /// IP protocol numbers that selectors treat specially.
 pub mod protocol {
@@ -147,30 +149,6 @@ impl TrafficSelector {
 
     const fn covers_protocol(&self, other: u8) -> bool {
         self.protocol == protocol::ANY || self.protocol == other
-    }
-}
-
-impl fmt::Display for TrafficSelector {
-    /// As swanctl writes it: `10.1.0.0/16[tcp/80]`, with the brackets only where they say something.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.addresses.fmt(f)?;
-        if self.protocol == protocol::ANY && self.ports.is_any() {
-            return Ok(());
-        }
-        f.write_str("[")?;
-        match self.protocol {
-            protocol::ANY => f.write_str("any")?,
-            protocol::ICMP => f.write_str("icmp")?,
-            protocol::TCP => f.write_str("tcp")?,
-            protocol::UDP => f.write_str("udp")?,
-            protocol::ICMPV6 => f.write_str("ipv6-icmp")?,
-            protocol::SCTP => f.write_str("sctp")?,
-            other => write!(f, "{other}")?,
-        }
-        if !self.ports.is_any() {
-            write!(f, "/{}", self.ports)?;
-        }
-        f.write_str("]")
     }
 }
 

@@ -12,16 +12,12 @@ pub struct AddressRange {
 
 impl AddressRange {
     /// All of IPv4.
-    pub const ALL_V4: Self = Self {
-        first: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-        last: IpAddr::V4(Ipv4Addr::BROADCAST),
-    };
+    pub const ALL_V4: Self =
+        Self { first: IpAddr::V4(Ipv4Addr::UNSPECIFIED), last: IpAddr::V4(Ipv4Addr::BROADCAST) };
 
     /// All of IPv6.
-    pub const ALL_V6: Self = Self {
-        first: IpAddr::V6(Ipv6Addr::UNSPECIFIED),
-        last: IpAddr::V6(Ipv6Addr::from_bits(u128::MAX)),
-    };
+    pub const ALL_V6: Self =
+        Self { first: IpAddr::V6(Ipv6Addr::UNSPECIFIED), last: IpAddr::V6(Ipv6Addr::from_bits(u128::MAX)) };
 
     /// The range from `first` to `last`; `None` if they are of two families or in the wrong order.
     #[must_use]
