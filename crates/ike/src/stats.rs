@@ -1,0 +1,28 @@
+//! Counters of an endpoint.
+
+use crate::reason::DropCounters;
+
+/// What an endpoint has done since it was made. Every counter only grows, except those called "now".
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EndpointStats {
+    /// Datagrams that changed nothing, by reason.
+    pub drops: DropCounters,
+    /// Datagrams taken in.
+    pub received: u64,
+    /// Datagrams sent, repetitions included.
+    pub sent: u64,
+    /// Requests that were sent again.
+    pub retransmitted: u64,
+    /// Cookies demanded of strangers.
+    pub cookies_sent: u64,
+    /// IKE SAs that reached authentication.
+    pub established: u64,
+    /// IKE SAs that did not.
+    pub failed: u64,
+    /// Child SA pairs installed, rekeys included.
+    pub children: u64,
+    /// Rekeys of IKE SAs.
+    pub ike_rekeys: u64,
+    /// Half-open IKE SAs now.
+    pub half_open_now: usize,
+}
