@@ -1,0 +1,141 @@
+//! Runs scenarios one after the other and says how each ended.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+
+use crate::execute::Execution;
+use crate::lab::{Lab, Options, topology};
+use crate::network::Topology;
+use crate::scenario::{Mode, Scenario, Side};
+use crate::wait;
+
+/// How much of a log is worth showing after a failure.
+const TAIL_LINES: usize = 60;
+
+/// How many ended how.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Summary {
+    pub(crate) passed: usize,
+    pub(crate) failed: usize,
+    pub(crate) skipped: usize,
+}
+
+/// Runs all scenarios; those that share a topology run in one lab, in the order given.
+pub(crate) fn run(scenarios: &[Scenario], options: &Options) -> Result<Summary> {
+    let mut summary = Summary::default();
+    let mut groups: Vec<(Topology, Vec<&Scenario>)> = Vec::new();
+    for scenario in scenarios {
+        if options.self_check && !can_self_check(scenario) {
+            summary.skipped += 1;
+            continue;
+        }
+        let topology = topology(scenario);
+        match groups.iter_mut().find(|(known, _)| *known == topology) {
+            Some((_, group)) => group.push(scenario),
+            None => groups.push((topology, vec![scenario])),
+        }
+    }
+    for (topology, group) in groups {
+        let start = Instant::now();
+        let mut lab = match Lab::open(topology, options) {
+            Ok(lab) => lab,
+            Err(error) => {
+                println!("FAIL the {topology:?} lab could not be built: {error:#}");
+                summary.failed += group.len();
+                continue;
+            }
+        };
+        println!("--- {topology:?} lab, ready after {:.1} s", start.elapsed().as_secs_f64());
+        for scenario in group {
+            if wait::is_interrupted() {
+                bail!("interrupted");
+            }
+            if run_one(&mut lab, scenario, options) {
+                summary.passed += 1;
+            } else {
+                summary.failed += 1;
+            }
+        }
+    }
+    Ok(summary)
+}
+
+/// strongSwan with userspace ESP can take our place unless ESP in UDP is not enough.
+fn can_self_check(scenario: &Scenario) -> bool {
+    scenario.self_check && scenario.mode == Mode::Tunnel && !scenario.esp.contains("esn")
+}
+
+fn run_one(lab: &mut Lab, scenario: &Scenario, options: &Options) -> bool {
+    let start = Instant::now();
+    let offsets = log_offsets(lab, scenario);
+    let mut execution = Execution::new(lab, scenario, options.self_check, offsets.clone());
+    let mut result = execution.run();
+    let settled = execution.settle();
+    if result.is_ok() {
+        result = settled;
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    match result {
+        Ok(()) => {
+            println!("ok   {:<58} {seconds:>5.1} s", scenario.name);
+            true
+        }
+        Err(error) => {
+            println!("FAIL {:<58} {seconds:>5.1} s\n     {error:#}", scenario.name);
+            print_tails(lab, scenario, &offsets);
+            // A daemon in an unknown state must not spoil the scenarios after it.
+            for side in [Side::Us, Side::Them] {
+                if let Ok(daemon) = lab.daemon(side, scenario.peer)
+                    && let Err(error) = daemon.kill()
+                {
+                    println!("     {error:#}");
+                }
+            }
+            false
+        }
+    }
+}
+
+/// How long each log was before the scenario, so that only its own lines count.
+fn log_offsets(lab: &mut Lab, scenario: &Scenario) -> BTreeMap<PathBuf, u64> {
+    let mut offsets = BTreeMap::new();
+    for side in [Side::Us, Side::Them] {
+        if let Ok(daemon) = lab.daemon(side, scenario.peer) {
+            for log in daemon.logs() {
+                let length = std::fs::metadata(&log).map_or(0, |metadata| metadata.len());
+                offsets.insert(log, length);
+            }
+        }
+    }
+    offsets
+}
+
+fn print_tails(lab: &mut Lab, scenario: &Scenario, offsets: &BTreeMap<PathBuf, u64>) {
+    for (side, whose) in [(Side::Us, "our"), (Side::Them, "their")] {
+        let Ok(daemon) = lab.daemon(side, scenario.peer) else {
+            continue;
+        };
+        for log in daemon.logs() {
+            let text = log_since(&log, offsets);
+            let lines: Vec<&str> = text.lines().collect();
+            if lines.is_empty() {
+                continue;
+            }
+            println!("     --- {whose} {}", log.display());
+            for line in lines.iter().skip(lines.len().saturating_sub(TAIL_LINES)) {
+                println!("     {line}");
+            }
+        }
+    }
+}
+
+/// What a log has gained since the offsets were taken; all of it if it began anew.
+pub(crate) fn log_since(log: &PathBuf, offsets: &BTreeMap<PathBuf, u64>) -> String {
+    let bytes = std::fs::read(log).unwrap_or_default();
+    let offset = offsets.get(log).copied().and_then(|offset| usize::try_from(offset).ok()).unwrap_or(0);
+    let tail = bytes.get(offset..).unwrap_or(&bytes);
+    String::from_utf8_lossy(tail).into_owned()
+}
