@@ -80,7 +80,7 @@ impl Charon {
       path = {}
       default = 1
       ike = 2
-      cfg = 2
+      cfg = 1
       append = yes
       time_format = %H:%M:%S
       flush_line = yes

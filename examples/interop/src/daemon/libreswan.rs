@@ -39,7 +39,7 @@ impl Libreswan {
         // The helpers' place is compiled in; strongSwan's `ipsec` must not answer for libreswan's.
         let setup = format!(
             "mkdir -p /run/pluto /run/nss
-            mountpoint -q {HELPERS} || mount --bind {TREE}{HELPERS} {HELPERS}
+            mountpoint -q /usr/libexec || mount --bind {TREE}/usr/libexec /usr/libexec
             [ ! -e /usr/sbin/ipsec ] || mountpoint -q /usr/sbin/ipsec || mount --bind {TREE}/usr/sbin/ipsec /usr/sbin/ipsec
             [ -e /run/nss/cert9.db ] || certutil -N -d sql:/run/nss --empty-password
             rm -f /run/pluto/*; ip xfrm state flush; ip xfrm policy flush"
@@ -132,7 +132,7 @@ impl Daemon for Libreswan {
         let states = self.whack("--showstates")?;
         let established = states.lines().filter(|line| line.contains("ESTABLISHED_IKE_SA")).count();
         let children = xfrm::children(&self.place.run("ip -s xfrm state")?, self.local);
-        Ok(ike_sas(established, children))
+        Ok(ike_sas(vec![None; established], children))
     }
 
     fn logs(&self) -> Vec<PathBuf> {
@@ -141,9 +141,9 @@ impl Daemon for Libreswan {
 }
 
 /// All children belong to the first IKE SA, because the kernel does not know whose they are.
-pub(crate) fn ike_sas(established: usize, mut children: Vec<ChildSa>) -> Vec<IkeSa> {
-    (0..established)
-        .map(|_| IkeSa { established: true, spis: None, children: std::mem::take(&mut children) })
+pub(crate) fn ike_sas(spis: Vec<Option<(String, String)>>, mut children: Vec<ChildSa>) -> Vec<IkeSa> {
+    spis.into_iter()
+        .map(|spis| IkeSa { established: true, spis, children: std::mem::take(&mut children) })
         .collect()
 }
 

@@ -105,7 +105,7 @@ impl Daemon for OpenIked {
             return Ok(Vec::new());
         }
         let listed = self.control("show sa")?;
-        let established = listed.lines().filter(|line| line.contains("ESTABLISHED")).count();
+        let established = listed.lines().filter_map(established_spis).map(Some).collect();
         let children = xfrm::children(&self.place.run("ip -s xfrm state")?, self.local);
         Ok(ike_sas(established, children))
     }
@@ -113,6 +113,20 @@ impl Daemon for OpenIked {
     fn logs(&self) -> Vec<PathBuf> {
         vec![self.folder.join("iked.out")]
     }
+}
+
+/// The SPIs in a line like `iked_sas: 0x55 rspi 0x1b ispi 0x2a 10.77.0.2:500->.. ESTABLISHED ..`.
+///
+/// The other tables of the same output name the same SAs again.
+fn established_spis(line: &str) -> Option<(String, String)> {
+    if !line.starts_with("iked_sas:") || !line.contains(" ESTABLISHED ") {
+        return None;
+    }
+    let after = |key: &str| {
+        let mut words = line.split_whitespace().skip_while(|word| *word != key);
+        words.nth(1).map(str::to_owned)
+    };
+    Some((after("ispi")?, after("rspi")?))
 }
 
 fn iked_conf(plan: &Plan<'_>) -> Result<String> {
