@@ -1,0 +1,137 @@
+//! The file as it is written, every value with its place.
+
+use std::fmt;
+
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error as _, Visitor};
+use toml::Spanned;
+
+type Text = Option<Spanned<String>>;
+type Texts = Option<Vec<Spanned<String>>>;
+
+/// The whole file.
+#[derive(serde::Deserialize)]
+pub(super) struct File {
+    #[serde(default)]
+    pub(super) gateway: Gateway,
+    #[serde(default)]
+    pub(super) pool: Vec<Spanned<Pool>>,
+    #[serde(default)]
+    pub(super) tunnel: Vec<Spanned<Tunnel>>,
+}
+
+/// `[gateway]`
+#[derive(Default, serde::Deserialize)]
+#[serde(default)]
+pub(super) struct Gateway {
+    pub(super) listen: Texts,
+    pub(super) port: Option<Spanned<i64>>,
+    pub(super) nat_port: Option<Spanned<i64>>,
+    pub(super) tun: Text,
+    pub(super) control: Text,
+    pub(super) log: Text,
+    pub(super) log_format: Text,
+    pub(super) install_routes: Option<bool>,
+    pub(super) fwmark: Option<Spanned<i64>>,
+    pub(super) route_table: Option<Spanned<i64>>,
+    pub(super) half_open_limit: Option<Spanned<i64>>,
+}
+
+/// `[[pool]]`
+#[derive(Default, serde::Deserialize)]
+#[serde(default)]
+pub(super) struct Pool {
+    pub(super) addresses: Texts,
+    pub(super) dns: Texts,
+    pub(super) subnets: Texts,
+    pub(super) tunnels: Texts,
+}
+
+/// `[[tunnel]]`
+#[derive(Default, serde::Deserialize)]
+#[serde(default)]
+pub(super) struct Tunnel {
+    pub(super) name: Text,
+    pub(super) ike: Option<Spanned<i64>>,
+    pub(super) local: Text,
+    pub(super) remote: Text,
+    pub(super) local_id: Text,
+    pub(super) remote_id: Text,
+    pub(super) psk: Text,
+    pub(super) psk_file: Text,
+    pub(super) proposals: Texts,
+    pub(super) esp_proposals: Texts,
+    pub(super) preset: Text,
+    pub(super) local_ts: Texts,
+    pub(super) remote_ts: Texts,
+    pub(super) mode: Text,
+    pub(super) start: Text,
+    pub(super) rekey_time: Option<Spanned<Quantity>>,
+    pub(super) life_time: Option<Spanned<Quantity>>,
+    pub(super) rekey_bytes: Option<Spanned<Quantity>>,
+    pub(super) rekey_packets: Option<Spanned<Quantity>>,
+    pub(super) ike_rekey_time: Option<Spanned<Quantity>>,
+    pub(super) dpd_delay: Option<Spanned<Quantity>>,
+    pub(super) dpd_action: Text,
+    pub(super) encap: Text,
+    pub(super) replay_window: Option<Spanned<i64>>,
+    pub(super) mtu: Option<Spanned<i64>>,
+    pub(super) vips: Texts,
+}
+
+/// A number, or a number with a unit.
+pub(super) enum Quantity {
+    Plain(i64),
+    WithUnit(String),
+}
+
+impl<'de> Deserialize<'de> for Quantity {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct QuantityVisitor;
+        impl Visitor<'_> for QuantityVisitor {
+            type Value = Quantity;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number or a string such as \"1h\"")
+            }
+            fn visit_i64<E>(self, value: i64) -> Result<Quantity, E> {
+                Ok(Quantity::Plain(value))
+            }
+            fn visit_str<E>(self, value: &str) -> Result<Quantity, E> {
+                Ok(Quantity::WithUnit(value.to_owned()))
+            }
+        }
+        deserializer.deserialize_any(QuantityVisitor)
+    }
+}
+
+/// The keys that a table may have: the field names of the type it is read into.
+pub(super) fn keys_of<T: DeserializeOwned>() -> &'static [&'static str] {
+    let mut keys: &'static [&'static str] = &[];
+    // The deserializer below never yields a value; it only looks at what the type asks for.
+    let _ = T::deserialize(FieldNames(&mut keys));
+    keys
+}
+
+struct FieldNames<'a>(&'a mut &'static [&'static str]);
+
+impl<'de> Deserializer<'de> for FieldNames<'_> {
+    type Error = toml::de::Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Self::Error> {
+        Err(Self::Error::custom("not a table"))
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        fields: &'static [&'static str],
+        _: V,
+    ) -> Result<V::Value, Self::Error> {
+        *self.0 = fields;
+        Err(Self::Error::custom("only the names were wanted"))
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit
+        unit_struct newtype_struct seq tuple tuple_struct map enum identifier ignored_any
+    }
+}
