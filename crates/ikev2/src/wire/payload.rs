@@ -153,9 +153,7 @@ impl Payload {
             PayloadType::TS_INITIATOR => Self::TsInitiator(TrafficSelectorPayload::parse(body)?),
             PayloadType::TS_RESPONDER => Self::TsResponder(TrafficSelectorPayload::parse(body)?),
             PayloadType::ENCRYPTED => Self::Encrypted(EncryptedPayload::parse(raw)),
-            PayloadType::ENCRYPTED_FRAGMENT => {
-                Self::EncryptedFragment(EncryptedFragmentPayload::parse(raw)?)
-            }
+            PayloadType::ENCRYPTED_FRAGMENT => Self::EncryptedFragment(EncryptedFragmentPayload::parse(raw)?),
             PayloadType::CONFIG => Self::Config(ConfigPayload::parse(body)?),
             PayloadType::EAP => Self::Eap(body.to_vec()),
             kind => Self::Unknown { kind, critical: raw.critical, body: body.to_vec() },
@@ -177,10 +175,9 @@ impl Payload {
             Self::Encrypted(payload) => payload.encode(writer),
             Self::EncryptedFragment(payload) => payload.encode(writer),
             Self::Config(payload) => payload.encode(writer),
-            Self::Nonce(body)
-            | Self::VendorId(body)
-            | Self::Eap(body)
-            | Self::Unknown { body, .. } => writer.bytes(body),
+            Self::Nonce(body) | Self::VendorId(body) | Self::Eap(body) | Self::Unknown { body, .. } => {
+                writer.bytes(body)
+            }
         }
     }
 }

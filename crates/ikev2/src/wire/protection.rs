@@ -131,18 +131,11 @@ impl Sealed {
     }
 
     /// Verifies and decrypts; `extra` octets after the generic header are authenticated in the clear.
-    fn open(
-        &self,
-        cipher: &dyn PacketCipher,
-        octets: &[u8],
-        extra: usize,
-    ) -> Result<Vec<u8>, OpenError> {
+    fn open(&self, cipher: &dyn PacketCipher, octets: &[u8], extra: usize) -> Result<Vec<u8>, OpenError> {
         let shape = cipher.shape();
         let header_len = self.body_at.saturating_add(extra);
         let mut bytes = octets.to_vec();
-        cipher
-            .open(Frame { bytes: &mut bytes, header_len, esn_high: None })
-            .map_err(OpenError::Cipher)?;
+        cipher.open(Frame { bytes: &mut bytes, header_len, esn_high: None }).map_err(OpenError::Cipher)?;
         let text_at = header_len.saturating_add(shape.iv_len);
         let text_end = bytes.len().saturating_sub(shape.icv_len);
         let padded = bytes.get(text_at..text_end).unwrap_or_default();
@@ -172,8 +165,7 @@ impl Sealed {
 
 /// Cuts the padding off. Its octets may have any value (RFC 7296 3.14).
 fn unpad(padded: &[u8]) -> Result<&[u8], WireError> {
-    let (pad_len, rest) =
-        padded.split_last().ok_or(WireError::new("pad length", Problem::Missing))?;
+    let (pad_len, rest) = padded.split_last().ok_or(WireError::new("pad length", Problem::Missing))?;
     let text_len = rest
         .len()
         .checked_sub(usize::from(*pad_len))

@@ -53,7 +53,7 @@ impl DeletePayload {
 
     /// The delete payload for SAs of `protocol`; `None` if that is neither ESP nor AH.
     #[must_use]
-    pub const fn children(protocol: ProtocolId, spis: Vec<EspSpi>) -> Option<Self> {
+    pub fn children(protocol: ProtocolId, spis: Vec<EspSpi>) -> Option<Self> {
         match protocol {
             ProtocolId::ESP => Some(Self::Esp(spis)),
             ProtocolId::AH => Some(Self::Ah(spis)),

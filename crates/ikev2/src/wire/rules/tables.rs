@@ -29,8 +29,7 @@ const VENDOR: Rule = any(PayloadType::VENDOR_ID);
 const CHILD: &[PayloadType] = &[PayloadType::SA, PayloadType::TS_INITIATOR, PayloadType::TS_RESPONDER];
 
 /// An error, a cookie, a redirect: a response of notifications only.
-const REFUSAL: Form =
-    Form { marker: None, rules: &[some(PayloadType::NOTIFY), VENDOR], together: &[] };
+const REFUSAL: Form = Form { marker: None, rules: &[some(PayloadType::NOTIFY), VENDOR], together: &[] };
 
 /// The forms of a message; `None` for an exchange type that is not IKEv2's.
 pub(super) const fn forms(exchange: ExchangeType, response: bool) -> Option<&'static [Form]> {
@@ -81,8 +80,11 @@ const INIT_RESPONSE: &[Form] = &[
     REFUSAL,
 ];
 
-const RESUME_REQUEST: &[Form] =
-    &[Form { marker: None, rules: &[one(PayloadType::NONCE), some(PayloadType::NOTIFY), VENDOR], together: &[] }];
+const RESUME_REQUEST: &[Form] = &[Form {
+    marker: None,
+    rules: &[one(PayloadType::NONCE), some(PayloadType::NOTIFY), VENDOR],
+    together: &[],
+}];
 
 const RESUME_RESPONSE: &[Form] = &[
     Form {
@@ -115,11 +117,7 @@ const AUTH_REQUEST: &[Form] = &[
         ],
         together: CHILD,
     },
-    Form {
-        marker: Some(PayloadType::EAP),
-        rules: &[one(PayloadType::EAP), NOTIFY, VENDOR],
-        together: &[],
-    },
+    Form { marker: Some(PayloadType::EAP), rules: &[one(PayloadType::EAP), NOTIFY, VENDOR], together: &[] },
     // The last message after EAP.
     Form { marker: None, rules: &[one(PayloadType::AUTH), NOTIFY, VENDOR], together: &[] },
 ];
@@ -141,11 +139,7 @@ const AUTH_RESPONSE: &[Form] = &[
         ],
         together: CHILD,
     },
-    Form {
-        marker: Some(PayloadType::EAP),
-        rules: &[one(PayloadType::EAP), NOTIFY, VENDOR],
-        together: &[],
-    },
+    Form { marker: Some(PayloadType::EAP), rules: &[one(PayloadType::EAP), NOTIFY, VENDOR], together: &[] },
     // The last message after EAP.
     Form {
         marker: Some(PayloadType::AUTH),
@@ -182,13 +176,7 @@ const CREATE_CHILD: Form = Form {
 /// A rekeyed IKE SA.
 const REKEY_IKE: Form = Form {
     marker: Some(PayloadType::SA),
-    rules: &[
-        one(PayloadType::SA),
-        one(PayloadType::NONCE),
-        one(PayloadType::KE),
-        NOTIFY,
-        VENDOR,
-    ],
+    rules: &[one(PayloadType::SA), one(PayloadType::NONCE), one(PayloadType::KE), NOTIFY, VENDOR],
     together: &[],
 };
 
@@ -196,15 +184,14 @@ const CREATE_CHILD_REQUEST: &[Form] = &[CREATE_CHILD, Form { marker: None, ..REK
 
 const CREATE_CHILD_RESPONSE: &[Form] = &[CREATE_CHILD, REKEY_IKE, REFUSAL];
 
-const FOLLOWUP_REQUEST: &[Form] =
-    &[Form { marker: None, rules: &[one(PayloadType::KE), some(PayloadType::NOTIFY), VENDOR], together: &[] }];
+const FOLLOWUP_REQUEST: &[Form] = &[Form {
+    marker: None,
+    rules: &[one(PayloadType::KE), some(PayloadType::NOTIFY), VENDOR],
+    together: &[],
+}];
 
 const FOLLOWUP_RESPONSE: &[Form] = &[
-    Form {
-        marker: Some(PayloadType::KE),
-        rules: &[one(PayloadType::KE), NOTIFY, VENDOR],
-        together: &[],
-    },
+    Form { marker: Some(PayloadType::KE), rules: &[one(PayloadType::KE), NOTIFY, VENDOR], together: &[] },
     REFUSAL,
 ];
 
