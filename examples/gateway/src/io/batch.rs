@@ -1,0 +1,272 @@
+//! Batches of packets, each in one piece of memory that is allocated once.
+
+use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
+
+use super::Run;
+
+/// How many receive buffers one system call may fill.
+pub(super) const RECEIVES: usize = 16;
+/// The kernel joins up to 64 KiB of datagrams of one sender into a buffer (UDP GRO).
+pub(super) const RECEIVE_BUFFER: usize = 65_536;
+/// How many packets are read from a device before they are worked on.
+const PACKETS: usize = 64;
+/// The most that one send call may carry: the longest IPv4 datagram's payload.
+const LONGEST_RUN_OCTETS: usize = 65_507;
+
+/// Datagrams as they arrived.
+pub struct Arrivals {
+    pub(super) storage: Vec<u8>,
+    pub(super) arrived: Vec<Arrived>,
+}
+
+/// One datagram among [`Arrivals`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Arrived {
+    /// Which octets of the storage are its payload.
+    pub range: Range<usize>,
+    /// Our address, as the sender wrote it.
+    pub local: IpAddr,
+    /// The sender.
+    pub remote: SocketAddr,
+    /// The ECN bits of the outer header.
+    pub ecn: u8,
+}
+
+impl Default for Arrivals {
+    fn default() -> Self {
+        Self { storage: vec![0; RECEIVES * RECEIVE_BUFFER], arrived: Vec::with_capacity(256) }
+    }
+}
+
+impl Arrivals {
+    /// How many datagrams there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.arrived.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.arrived.is_empty()
+    }
+
+    /// Each datagram's octets, to be worked on in place, with where they came from.
+    pub fn for_each(&mut self, mut work: impl FnMut(&Arrived, &mut [u8])) {
+        for arrived in &self.arrived {
+            if let Some(octets) = self.storage.get_mut(arrived.range.clone()) {
+                work(arrived, octets);
+            }
+        }
+    }
+}
+
+/// Inner packets, each with room before and after it for what protection adds.
+pub struct PacketBatch {
+    storage: Vec<u8>,
+    slot: usize,
+    lengths: Vec<usize>,
+}
+
+impl PacketBatch {
+    /// Free octets before each packet: an outer IPv6 header, UDP, ESP and the longest IV.
+    pub const HEADROOM: usize = 128;
+    /// Free octets after each packet: padding and the longest ICV.
+    pub const TAILROOM: usize = 384;
+
+    /// A batch for packets of up to `mtu` octets.
+    #[must_use]
+    pub fn new(mtu: usize) -> Self {
+        let slot = Self::HEADROOM + mtu + Self::TAILROOM;
+        Self { storage: vec![0; slot * PACKETS], slot, lengths: Vec::with_capacity(PACKETS) }
+    }
+
+    /// How many packets there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.lengths.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.lengths.is_empty()
+    }
+
+    /// Forgets all packets.
+    pub fn clear(&mut self) {
+        self.lengths.clear();
+    }
+
+    /// Fills the next slot by `read`, which gets the room for a packet and returns its length. Returns false,
+    /// without calling it, if all slots are taken.
+    ///
+    /// # Errors
+    /// Those of `read`; the slot then stays free.
+    pub fn fill<E>(&mut self, read: impl FnOnce(&mut [u8]) -> Result<usize, E>) -> Result<bool, E> {
+        if self.lengths.len() >= PACKETS {
+            return Ok(false);
+        }
+        let start = self.lengths.len() * self.slot + Self::HEADROOM;
+        let room = self.slot - Self::HEADROOM - Self::TAILROOM;
+        let Some(slot) = self.storage.get_mut(start..start + room) else { return Ok(false) };
+        let length = read(slot)?.min(room);
+        self.lengths.push(length);
+        Ok(true)
+    }
+
+    /// Every packet's whole slot, with the length of the packet that starts [`Self::HEADROOM`] into it.
+    pub fn slots(&mut self) -> impl Iterator<Item = (&mut [u8], usize)> {
+        self.storage.chunks_exact_mut(self.slot).zip(self.lengths.iter().copied())
+    }
+}
+
+/// Datagrams on their way out, grouped into runs of equal length and destination as they come.
+#[derive(Default)]
+pub struct Departures {
+    storage: Vec<u8>,
+    runs: Vec<Grouped>,
+}
+
+struct Grouped {
+    socket: usize,
+    source: IpAddr,
+    destination: SocketAddr,
+    segment: usize,
+    range: Range<usize>,
+    count: usize,
+    /// A shorter datagram came; the kernel allows only the last of a run to be shorter.
+    complete: bool,
+}
+
+impl Departures {
+    /// Whether nothing is waiting.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.runs.is_empty()
+    }
+
+    /// How many octets are waiting.
+    #[must_use]
+    pub fn octets(&self) -> usize {
+        self.storage.len()
+    }
+
+    /// Adds a datagram for the socket numbered `socket`, whose runs may have `longest` datagrams.
+    pub fn push(
+        &mut self,
+        socket: usize,
+        longest: usize,
+        source: IpAddr,
+        destination: SocketAddr,
+        parts: [&[u8]; 2],
+    ) {
+        let start = self.storage.len();
+        for part in parts {
+            self.storage.extend_from_slice(part);
+        }
+        let end = self.storage.len();
+        let length = end - start;
+        if let Some(last) = self.runs.last_mut()
+            && last.socket == socket
+            && last.destination == destination
+            && last.source == source
+            && !last.complete
+            && length <= last.segment
+            && last.count < longest
+            && end - last.range.start <= LONGEST_RUN_OCTETS
+        {
+            last.complete = length < last.segment;
+            last.count += 1;
+            last.range.end = end;
+            return;
+        }
+        let range = start..end;
+        self.runs.push(Grouped {
+            socket,
+            source,
+            destination,
+            segment: length,
+            range,
+            count: 1,
+            complete: false,
+        });
+    }
+
+    /// Hands every run to `send`, with the number of its socket, and forgets them.
+    pub fn drain(&mut self, mut send: impl FnMut(usize, &Run<'_>)) {
+        for run in &self.runs {
+            if let Some(octets) = self.storage.get(run.range.clone()) {
+                let (source, destination) = (run.source, run.destination);
+                send(run.socket, &Run { source, destination, segment: run.segment, octets });
+            }
+        }
+        self.runs.clear();
+        self.storage.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv4Addr;
+
+    fn runs(of: &[(u16, usize)], longest: usize) -> Vec<(u16, usize, usize)> {
+        let mut departures = Departures::default();
+        for (port, length) in of {
+            let to = SocketAddr::from((Ipv4Addr::LOCALHOST, *port));
+            let payload = vec![7; *length];
+            let (head, tail) = payload.split_at(length / 2);
+            departures.push(0, longest, Ipv4Addr::LOCALHOST.into(), to, [head, tail]);
+        }
+        let mut found = Vec::new();
+        departures.drain(|_, run| found.push((run.destination.port(), run.segment, run.octets.len())));
+        assert!(departures.is_empty() && departures.octets() == 0);
+        found
+    }
+
+    #[test]
+    fn equal_datagrams_to_one_peer_leave_in_one_run() {
+        assert_eq!(runs(&[(1, 100), (1, 100), (1, 100)], 64), [(1, 100, 300)]);
+        assert_eq!(runs(&[(1, 100), (2, 100), (1, 100)], 64), [(1, 100, 100), (2, 100, 100), (1, 100, 100)]);
+    }
+
+    #[test]
+    fn only_the_last_of_a_run_is_shorter() {
+        assert_eq!(runs(&[(1, 100), (1, 40), (1, 40)], 64), [(1, 100, 140), (1, 40, 40)]);
+        assert_eq!(runs(&[(1, 40), (1, 100)], 64), [(1, 40, 40), (1, 100, 100)]);
+    }
+
+    #[test]
+    fn a_run_stays_within_what_one_call_may_carry() {
+        assert_eq!(runs(&[(1, 10); 5], 2), [(1, 10, 20), (1, 10, 20), (1, 10, 10)]);
+        assert_eq!(runs(&[(1, 30_000); 3], 64), [(1, 30_000, 60_000), (1, 30_000, 30_000)]);
+    }
+
+    #[test]
+    fn a_packet_batch_keeps_room_around_every_packet_and_takes_no_more_than_it_has_slots() {
+        let mut batch = PacketBatch::new(1_500);
+        let mut taken = 0;
+        while batch
+            .fill(|room| {
+                Ok::<_, ()>({
+                    assert_eq!(room.len(), 1_500);
+                    room[0] = 9;
+                    60
+                })
+            })
+            .unwrap()
+        {
+            taken += 1;
+        }
+        assert_eq!((taken, batch.len()), (PACKETS, PACKETS));
+        for (slot, length) in batch.slots() {
+            assert_eq!(slot[PacketBatch::HEADROOM], 9);
+            assert!(slot.len() >= PacketBatch::HEADROOM + length + PacketBatch::TAILROOM);
+        }
+        batch.clear();
+        assert_eq!(batch.fill(|_| Err::<usize, _>("no")), Err("no"));
+        assert!(batch.is_empty());
+    }
+}
