@@ -26,8 +26,14 @@ impl IvGenerator {
 
     /// Fills `iv`, of at most 16 octets, with the next IV. Whatever is longer stays as it is past the 16th.
     pub fn fill(&mut self, iv: &mut [u8]) {
-        let mut block: Block<Aes128> = self.counter.to_be_bytes().into();
+        self.fill_at(self.counter, iv);
         self.counter = self.counter.wrapping_add(1);
+    }
+
+    /// Fills `iv` with the IV number `counter`, for callers on several cores that number their packets
+    /// themselves. A number must be used once, and not beside [`fill`](Self::fill) on the same generator.
+    pub fn fill_at(&self, counter: u128, iv: &mut [u8]) {
+        let mut block: Block<Aes128> = counter.to_be_bytes().into();
         self.cipher.encrypt_block(&mut block);
         for (octet, &value) in iv.iter_mut().zip(block.iter()) {
             *octet = value;
