@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use ikebana_core::codec::Problem;
 use ikebana_core::{Reader, SecureRandom, WireError, Writer};
-use ikebana_crypto::{Frame, IvRule, PacketCipher};
+use ikebana_crypto::{CipherShape, Frame, IvRule, PacketCipher};
 use ikebana_ike::{HEADER_LEN, IkeHeader};
 
 use super::chain::{self, GENERIC_HEADER_LEN};
@@ -59,19 +59,12 @@ pub struct IvSource<'a> {
 }
 
 impl IvSource<'_> {
-    fn write(&mut self, rule: IvRule, iv: &mut [u8]) -> Result<(), SealError> {
-        match rule {
-            IvRule::Counter => {
-                let value = *self.counter;
-                *self.counter = value.checked_add(1).ok_or(SealError::IvExhausted)?;
-                let octets = value.to_be_bytes();
-                for (slot, octet) in iv.iter_mut().rev().zip(octets.iter().rev()) {
-                    *slot = *octet;
-                }
-            }
-            IvRule::Random => self.rng.fill_public(iv),
-            IvRule::None => {}
+    fn write(&mut self, shape: CipherShape, iv: &mut [u8]) -> Result<(), SealError> {
+        let value = *self.counter;
+        if shape.iv == IvRule::Counter {
+            *self.counter = value.checked_add(1).ok_or(SealError::IvExhausted)?;
         }
+        shape.draw_iv(iv, value, self.rng);
         Ok(())
     }
 }
@@ -300,7 +293,7 @@ fn seal_part(
     let mut bytes = writer.finish()?;
     let iv_end = header_len.saturating_add(shape.iv_len);
     if let Some(slot) = bytes.get_mut(header_len..iv_end) {
-        iv.write(shape.iv, slot)?;
+        iv.write(shape, slot)?;
     }
     cipher.seal(Frame { bytes: &mut bytes, header_len, esn_high: None })?;
     Ok(bytes)
