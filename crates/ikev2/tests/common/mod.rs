@@ -1,4 +1,5 @@
 //! Recorded sessions, see `captures/README.md`.
+#![allow(dead_code, reason = "every test file uses another part of this")]
 
 use std::fs;
 use std::path::Path;
