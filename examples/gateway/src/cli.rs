@@ -1,0 +1,191 @@
+//! The command line.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result, bail};
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{self, Config};
+use crate::control::{Request, Response, ask};
+
+const CONTROL: &str = "/run/ikebana.sock";
+
+/// An IPsec gateway.
+#[derive(Parser)]
+#[command(name = "ikebana", version, about, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the gateway (with -c), or bring one tunnel of a running gateway up (with its name)
+    Up(Up),
+    /// Take a tunnel of the running gateway down; it stays down until `up`
+    Down(Named),
+    /// Negotiate new keys for a tunnel of the running gateway
+    Rekey(Rekey),
+    /// Show the running gateway's tunnels
+    Status(Status),
+    /// Check a configuration file and say everything that is wrong or unwise in it
+    Check(Check),
+}
+
+#[derive(Args)]
+struct Up {
+    /// The tunnel to bring up in a running gateway
+    #[arg(required_unless_present = "config", conflicts_with_all = ["config", "tun", "log"])]
+    name: Option<String>,
+    /// Run a gateway with this configuration file, in the foreground
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Name of the TUN device, in place of the configuration's
+    #[arg(long, value_name = "NAME")]
+    tun: Option<String>,
+    /// What to log: error, warn, info, debug, trace, or directives such as info,ikebana_ikev2=trace
+    #[arg(long, value_name = "FILTER")]
+    log: Option<String>,
+    /// Path of the control socket, in place of the configuration's
+    #[arg(long, value_name = "PATH")]
+    control: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct Named {
+    /// The tunnel
+    name: String,
+    #[command(flatten)]
+    control: Control,
+}
+
+#[derive(Args)]
+struct Rekey {
+    #[command(flatten)]
+    named: Named,
+    /// Rekey the IKE SA rather than the child SAs
+    #[arg(long)]
+    ike: bool,
+}
+
+#[derive(Args)]
+struct Status {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    control: Control,
+}
+
+#[derive(Args)]
+struct Check {
+    /// The configuration file
+    #[arg(short, long, value_name = "FILE")]
+    config: PathBuf,
+}
+
+#[derive(Args)]
+struct Control {
+    /// Path of the gateway's control socket
+    #[arg(long, value_name = "PATH", default_value = CONTROL)]
+    control: PathBuf,
+}
+
+/// Does what the command line says.
+///
+/// # Errors
+/// In words for the person who typed it.
+pub fn run(cli: Cli) -> Result<ExitCode> {
+    match cli.command {
+        Command::Up(up) => match (up.name, up.config) {
+            (Some(tunnel), _) => {
+                let control = up.control.unwrap_or_else(|| PathBuf::from(CONTROL));
+                request(&control, &Request::Up { tunnel })
+            }
+            (None, Some(file)) => {
+                let _config = load(&file)?;
+                bail!("this build has no engine to run")
+            }
+            (None, None) => bail!("give a configuration file with -c, or a tunnel's name"),
+        },
+        Command::Down(down) => request(&down.control.control, &Request::Down { tunnel: down.name }),
+        Command::Rekey(Rekey { named, ike }) => {
+            request(&named.control.control, &Request::Rekey { tunnel: named.name, ike })
+        }
+        Command::Status(status) => show_status(&status),
+        Command::Check(check) => check_file(&check.config),
+    }
+}
+
+/// Reads a configuration, with its warnings to standard error.
+fn load(file: &Path) -> Result<Config> {
+    match config::load(file) {
+        Ok((config, warnings)) => {
+            eprint!("{}", warnings.render(file));
+            Ok(config)
+        }
+        Err(problems) => bail!("{} cannot be used:\n{}", file.display(), problems.render(file).trim_end()),
+    }
+}
+
+fn check_file(file: &Path) -> Result<ExitCode> {
+    match config::load(file) {
+        Ok((config, warnings)) => {
+            print!("{}", warnings.render(file));
+            println!("{}: {} tunnels, {} warnings", file.display(), config.tunnels.len(), warnings.0.len());
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(problems) => {
+            print!("{}", problems.render(file));
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+fn show_status(arguments: &Status) -> Result<ExitCode> {
+    let response = asked(&arguments.control.control, &Request::Status)?;
+    let status = response.status.context("the gateway's answer has no status")?;
+    if arguments.json {
+        println!("{}", serde_json::to_string(&status)?);
+    } else {
+        print!("{}", status.table());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn request(control: &Path, request: &Request) -> Result<ExitCode> {
+    asked(control, request).map(|_| ExitCode::SUCCESS)
+}
+
+fn asked(control: &Path, request: &Request) -> Result<Response> {
+    let response = ask(control, request)?;
+    if !response.ok {
+        bail!("{}", response.error.as_deref().unwrap_or("the gateway refused without a reason"));
+    }
+    Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn up_means_a_file_or_a_name() {
+        let parse = |line: &str| Cli::try_parse_from(line.split(' ')).map(|cli| cli.command);
+        assert!(
+            matches!(parse("ikebana up -c a.toml --tun ike1"), Ok(Command::Up(up)) if up.config.is_some())
+        );
+        assert!(matches!(parse("ikebana up net --control /x"), Ok(Command::Up(up)) if up.name.is_some()));
+        assert!(parse("ikebana up").is_err());
+        assert!(parse("ikebana up net -c a.toml").is_err());
+        assert!(parse("ikebana up net --tun ike1").is_err());
+        assert!(matches!(parse("ikebana rekey net --ike"), Ok(Command::Rekey(rekey)) if rekey.ike));
+    }
+}
