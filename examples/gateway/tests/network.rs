@@ -1,5 +1,7 @@
 //! The kernel's routes, against a real kernel, in a network namespace of the test's own.
 
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests are tests too")]
+
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::process::Command;

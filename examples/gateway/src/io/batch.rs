@@ -94,6 +94,12 @@ impl PacketBatch {
         self.lengths.is_empty()
     }
 
+    /// Whether all slots are taken.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.lengths.len() >= PACKETS
+    }
+
     /// Forgets all packets.
     pub fn clear(&mut self) {
         self.lengths.clear();
@@ -105,7 +111,7 @@ impl PacketBatch {
     /// # Errors
     /// Those of `read`; the slot then stays free.
     pub fn fill<E>(&mut self, read: impl FnOnce(&mut [u8]) -> Result<usize, E>) -> Result<bool, E> {
-        if self.lengths.len() >= PACKETS {
+        if self.is_full() {
             return Ok(false);
         }
         let start = self.lengths.len() * self.slot + Self::HEADROOM;
