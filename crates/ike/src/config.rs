@@ -48,6 +48,9 @@ pub struct Listener {
     pub proposals: Vec<Proposal>,
     /// Whose order counts.
     pub prefer: Prefer,
+    /// Whether ESP with these peers travels in UDP. NAT detection happens before the peer is known, so this
+    /// is where forcing it is said.
+    pub encapsulation: Encapsulation,
 }
 
 /// One peer: who it is, how both sides prove it, and what may be negotiated.
@@ -61,6 +64,8 @@ pub struct PeerConfig {
     pub remote_id: IdentityPattern,
     /// IKE proposals, the best first.
     pub proposals: Vec<Proposal>,
+    /// Whose order counts when the peer proposes, in a rekey.
+    pub prefer: Prefer,
     /// How each side authenticates.
     pub authentication: Authentication,
     /// Child SAs: all are created when we initiate, the first matching one is taken when the peer does.

@@ -1,6 +1,7 @@
 //! Child SAs: what an IKE SA keeps of each pair, and how the pair comes and goes at the data path.
 
 pub(crate) mod negotiate;
+pub(crate) mod offer;
 pub(crate) mod selectors;
 
 use alloc::boxed::Box;
@@ -51,6 +52,8 @@ pub(crate) struct Child {
     /// shows that it has installed its side (RFC 7296 2.8).
     held_outbound: Option<Box<SaParams>>,
     outbound_installed: bool,
+    /// Why it is being deleted, once it is.
+    pub(crate) fate: Option<RemoveReason>,
 }
 
 /// What an exchange has settled about a new pair.
@@ -129,6 +132,7 @@ impl Child {
             hard: hard_time.map(|time| cx.now + time),
             outbound_installed: !hold_outbound,
             held_outbound,
+            fate: None,
         }
     }
 
@@ -140,9 +144,11 @@ impl Child {
         }
     }
 
-    /// Whether the outbound SA is in use, or will be.
-    pub(crate) const fn holds_outbound(&self) -> bool {
-        self.held_outbound.is_some()
+    /// The pair `by` stands in for this one, and the peer is to delete this one, by `until` at the latest.
+    pub(crate) fn yield_to(&mut self, by: ChildHandle, until: Instant) {
+        if self.state == ChildState::Installed {
+            self.state = ChildState::Replaced { by, until };
+        }
     }
 
     /// Removes the outbound SA, if it is installed.

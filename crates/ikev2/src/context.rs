@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
-use ikebana_core::{EspSpi, IkeSpi, Instant, Path, SecureRandom, SpiAllocator};
+use ikebana_core::{EspSpi, Identity, IkeSpi, Instant, Path, SecureRandom, SpiAllocator};
 use ikebana_crypto::CryptoProvider;
 use ikebana_ike::{
     ChildHandle, EndpointConfig, EndpointStats, Event, IkeSaHandle, Output, Query, QueryId, Transmit,
@@ -91,6 +91,8 @@ pub(crate) struct Registry {
     esp_spis: BTreeSet<EspSpi>,
     pub(crate) queries: BTreeMap<QueryId, IkeSaHandle>,
     pub(crate) children: BTreeMap<ChildHandle, IkeSaHandle>,
+    /// New IKE SAs whose older namesakes have to go: the new one, our identity, the peer's.
+    pub(crate) superseded: Vec<(IkeSaHandle, Identity, Identity)>,
     next: u64,
 }
 
@@ -102,6 +104,7 @@ impl Registry {
             esp_spis: BTreeSet::new(),
             queries: BTreeMap::new(),
             children: BTreeMap::new(),
+            superseded: Vec::new(),
             next: 1,
         }
     }
@@ -127,8 +130,11 @@ impl Registry {
         QueryId::new(self.number())
     }
 
-    /// How many ESP SPIs are reserved; zero when nothing is left behind.
-    pub(crate) fn esp_spis_in_use(&self) -> usize {
-        self.esp_spis.len()
+    /// Whether nothing has been left behind.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.by_spi.is_empty()
+            && self.esp_spis.is_empty()
+            && self.queries.is_empty()
+            && self.children.is_empty()
     }
 }

@@ -10,4 +10,22 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
+mod addresses;
+mod auth;
+mod child;
+mod collision;
+mod connection;
+mod context;
+mod cookie;
+mod endpoint;
+mod established;
+mod init;
+mod initiator;
+mod keys;
+mod payloads;
+mod responder;
+mod sa;
+mod window;
 pub mod wire;
+
+pub use endpoint::Endpoint;

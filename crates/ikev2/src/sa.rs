@@ -125,7 +125,7 @@ impl IkeSa {
         };
         let own = if self.initiator { &mut self.keys.initiator } else { &mut self.keys.responder };
         let mut iv = IvSource { rng: cx.rng, counter: &mut own.counter };
-        wire::seal(&header, payloads, &*own.cipher, &mut iv).ok()
+        wire::seal(&*own.cipher, &header, payloads, &mut iv).ok()
     }
 
     /// Sends a request and takes care that it is repeated until it is answered.

@@ -1,5 +1,7 @@
 //! Every payload that can be made survives its octets.
 
+#![allow(clippy::unwrap_used, reason = "strategies unwrap what their inputs make right")]
+
 use ikebana_core::identity::IdType;
 use ikebana_core::{AddressRange, EspSpi, Identity, IkeSpi, PortRange, TrafficSelector, TrafficSelectors};
 use ikebana_crypto::{CipherKeys, CryptoProvider};

@@ -9,10 +9,10 @@ use ikebana_ike::{ChildConfig, Mode, SelectorTemplate};
 /// The addresses that "dynamic" stands for.
 #[derive(Clone, Debug)]
 pub(crate) struct Ends {
-    /// Our outer address, or those the peer assigned to us.
-    pub(crate) local: Vec<IpAddr>,
+    /// Our outer address, or those the peer assigned to us, or all of them while we ask for one.
+    pub(crate) local: Vec<AddressRange>,
     /// The peer's outer address, or those we assigned to it.
-    pub(crate) remote: Vec<IpAddr>,
+    pub(crate) remote: Vec<AddressRange>,
 }
 
 /// The configured selectors of both sides, with addresses filled in.
@@ -20,7 +20,7 @@ pub(crate) struct Ends {
 /// In transport mode only the outer addresses make sense, so those replace whatever is configured, with the
 /// configured protocols and ports kept.
 pub(crate) fn configured(config: &ChildConfig, ends: &Ends) -> (TrafficSelectors, TrafficSelectors) {
-    let side = |templates: &[SelectorTemplate], addresses: &[IpAddr]| match config.mode {
+    let side = |templates: &[SelectorTemplate], addresses: &[AddressRange]| match config.mode {
         Mode::Tunnel => fill(templates, addresses),
         Mode::Transport => {
             let hosts: Vec<_> = templates.iter().map(|template| as_dynamic(*template)).collect();
@@ -74,6 +74,13 @@ pub(crate) fn single_pair(
     ))
 }
 
+/// The protocols and ports of `selectors`, at other addresses.
+pub(crate) fn readdressed(selectors: &TrafficSelectors, addresses: &[AddressRange]) -> TrafficSelectors {
+    let templates: Vec<_> =
+        selectors.iter().map(|selector| as_dynamic(SelectorTemplate::Fixed(*selector))).collect();
+    fill(&templates, addresses)
+}
+
 fn as_dynamic(template: SelectorTemplate) -> SelectorTemplate {
     match template {
         SelectorTemplate::Fixed(TrafficSelector { protocol, ports, .. })
@@ -81,13 +88,13 @@ fn as_dynamic(template: SelectorTemplate) -> SelectorTemplate {
     }
 }
 
-fn fill(templates: &[SelectorTemplate], addresses: &[IpAddr]) -> TrafficSelectors {
+fn fill(templates: &[SelectorTemplate], addresses: &[AddressRange]) -> TrafficSelectors {
     let mut filled = Vec::new();
     for template in templates {
         match *template {
             SelectorTemplate::Fixed(selector) => filled.push(selector),
             SelectorTemplate::Dynamic { protocol, ports } => filled.extend(addresses.iter().map(|address| {
-                TrafficSelector { protocol, addresses: AddressRange::single(*address), ports }
+                TrafficSelector { protocol, addresses: *address, ports }
             })),
         }
     }

@@ -176,7 +176,7 @@ impl Payload {
             Self::EncryptedFragment(payload) => payload.encode(writer),
             Self::Config(payload) => payload.encode(writer),
             Self::Nonce(body) | Self::VendorId(body) | Self::Eap(body) | Self::Unknown { body, .. } => {
-                writer.bytes(body)
+                writer.bytes(body);
             }
         }
     }

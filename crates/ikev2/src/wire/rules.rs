@@ -82,12 +82,13 @@ pub fn check(exchange: ExchangeType, response: bool, payloads: &[Payload]) -> Re
             return Err(RuleViolation::TooMany { kind: rule.kind, max: rule.max });
         }
     }
-    if form.together.iter().any(|kind| count(*kind) > 0) {
-        if let Some(missing) = form.together.iter().find(|kind| count(**kind) == 0) {
-            return Err(RuleViolation::Missing(*missing));
+    let is_there = |kind: &&PayloadType| count(**kind) > 0;
+    match form.together.iter().find(|kind| !is_there(kind)) {
+        Some(missing) if form.together.iter().any(|kind| is_there(&kind)) => {
+            Err(RuleViolation::Missing(*missing))
         }
+        Some(_) | None => Ok(()),
     }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -1,5 +1,10 @@
 //! Recorded sessions, see `captures/README.md`.
 #![allow(dead_code, reason = "every test file uses another part of this")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a recording that is not as expected must fail the test"
+)]
 
 use std::fs;
 use std::path::Path;

@@ -34,7 +34,7 @@ fn message(first: u8, body: &[u8]) -> Vec<u8> {
 fn wire_field(error: ParseError) -> &'static str {
     match error {
         ParseError::Wire(error) => error.field,
-        other => panic!("{other}"),
+        ParseError::Version(_) | ParseError::UnsupportedCritical(_) => panic!("{error}"),
     }
 }
 

@@ -101,10 +101,10 @@ fn a_notification_names_a_child_only_with_the_right_protocol_and_size() {
     let child = |protocol, spi: &[u8]| {
         let mut body = vec![protocol, u8::try_from(spi.len()).unwrap(), 0x40, 0x09];
         body.extend_from_slice(spi);
-        match parse(PayloadType::NOTIFY, &body) {
-            Ok(Payload::Notify(payload)) => payload.child_spi(),
-            other => panic!("{other:?}"),
-        }
+        let Ok(Payload::Notify(payload)) = parse(PayloadType::NOTIFY, &body) else {
+            panic!("refused");
+        };
+        payload.child_spi()
     };
     assert_eq!(child(3, &[1, 2, 3, 4]), Some(spi));
     assert_eq!(child(2, &[1, 2, 3, 4]), Some(spi));
@@ -259,10 +259,10 @@ mod configuration {
 
     fn parse_one(kind: u16, value: &[u8]) -> Result<ConfigAttribute, WireError> {
         let body = [&[1, 0, 0, 0][..], &attribute(kind, value)].concat();
-        match parse(PayloadType::CONFIG, &body)? {
-            Payload::Config(mut payload) => Ok(payload.attributes.remove(0)),
-            other => panic!("{other:?}"),
-        }
+        let Payload::Config(mut payload) = parse(PayloadType::CONFIG, &body)? else {
+            panic!("not a configuration payload");
+        };
+        Ok(payload.attributes.remove(0))
     }
 
     #[test]

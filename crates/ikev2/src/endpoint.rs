@@ -1,0 +1,381 @@
+//! The endpoint: many IKE SAs, one queue of outputs.
+
+mod arrival;
+
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::sync::Arc;
+use core::net::SocketAddr;
+
+use ikebana_core::{Datagram, Flow, IkeSpi, Instant, Path, SecureRandom, SpiAllocator, TimerTable};
+use ikebana_crypto::CryptoProvider;
+use ikebana_ike::admission::{HalfOpen, RateLimit};
+use ikebana_ike::{
+    Answer, ApiError, ChildConfig, ChildHandle, ChildSignal, CloseReason, Credentials, DropReason,
+    EndpointConfig, EndpointStats, Event, IkeSaHandle, Listener, Output, PeerConfig, QueryId, RemoveReason,
+    Uniqueness,
+};
+
+use crate::connection::State;
+use crate::context::{Context, Registry};
+use crate::cookie::Cookies;
+use crate::established::{End, Task};
+use crate::initiator::InitSent;
+
+/// IKEv2 for one host: any number of IKE SAs, both roles.
+///
+/// It does nothing by itself. Feed it with [`handle_datagram`](Self::handle_datagram) and
+/// [`handle_timeout`](Self::handle_timeout), give it commands, and after each call drain
+/// [`poll_output`](Self::poll_output) and look at [`poll_timeout`](Self::poll_timeout). The crate's first page
+/// shows the loop and lists what can be relied on.
+pub struct Endpoint {
+    config: Arc<EndpointConfig>,
+    provider: Arc<CryptoProvider>,
+    rng: Box<dyn SecureRandom>,
+    registry: Registry,
+    /// Ordered by age, so that everything that visits all of them does so in the same order every time.
+    connections: BTreeMap<IkeSaHandle, Connection>,
+    /// Half-open IKE SAs by the peer's address and SPI, to recognise a first message that comes again. The
+    /// peer chooses both, but not more of them than the half-open limit admits.
+    half_open_by_peer: BTreeMap<(SocketAddr, IkeSpi), IkeSaHandle>,
+    timers: TimerTable<IkeSaHandle>,
+    half_open: HalfOpen,
+    cookies: Cookies,
+    stateless_replies: RateLimit,
+    out: VecDeque<Output>,
+    stats: EndpointStats,
+    now: Instant,
+}
+
+struct Connection {
+    state: State,
+    /// The address it counts for while it is half-open, and the key it is found under.
+    half_open: Option<(SocketAddr, IkeSpi)>,
+}
+
+impl Endpoint {
+    /// An endpoint without IKE SAs.
+    #[must_use]
+    pub fn new(
+        config: Arc<EndpointConfig>,
+        provider: Arc<CryptoProvider>,
+        mut rng: Box<dyn SecureRandom>,
+        spis: Box<dyn SpiAllocator>,
+    ) -> Self {
+        let cookies = Cookies::new(&mut *rng);
+        let stateless_replies = RateLimit::new(config.limits.stateless_replies_per_second);
+        Self {
+            config,
+            provider,
+            rng,
+            registry: Registry::new(spis),
+            connections: BTreeMap::new(),
+            half_open_by_peer: BTreeMap::new(),
+            timers: TimerTable::new(),
+            half_open: HalfOpen::default(),
+            cookies,
+            stateless_replies,
+            out: VecDeque::new(),
+            stats: EndpointStats::default(),
+            now: Instant::ZERO,
+        }
+    }
+
+    /// Replaces what strangers may negotiate. Existing IKE SAs are not touched.
+    pub fn set_listeners(&mut self, listeners: alloc::vec::Vec<Listener>) {
+        let config = EndpointConfig { listeners, ..(*self.config).clone() };
+        self.config = Arc::new(config);
+    }
+
+    /// Takes in an IKE message.
+    ///
+    /// # Errors
+    /// Why the datagram changed nothing. It has been counted in [`stats`](Self::stats) as well, so the error
+    /// may be ignored.
+    pub fn handle_datagram(&mut self, now: Instant, datagram: Datagram<'_>) -> Result<(), DropReason> {
+        self.advance_clock(now);
+        self.stats.received = self.stats.received.saturating_add(1);
+        let result = self.receive(&datagram);
+        if let Err(reason) = result {
+            self.stats.drops.count(reason);
+        }
+        result
+    }
+
+    /// Does what is due. Calling it early, or twice, does nothing.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.advance_clock(now);
+        while let Some(handle) = self.timers.pop_expired(self.now) {
+            self.with(handle, State::handle_timeout);
+            if self.timers.deadline(&handle).is_some_and(|at| at <= self.now) {
+                // Whatever is still due has had its chance; it gets the next one after some time has passed.
+                self.timers.set(handle, self.now + core::time::Duration::from_millis(1));
+            }
+        }
+    }
+
+    /// Takes in news of a child SA from the data path. An unknown child is ignored: its removal may be on its
+    /// way to whoever signals.
+    pub fn handle_child_signal(&mut self, now: Instant, child: ChildHandle, signal: ChildSignal) {
+        self.advance_clock(now);
+        let Some(handle) = self.registry.children.get(&child).copied() else { return };
+        self.with(handle, |state, cx| {
+            if let State::Established(established) = state {
+                established.signal(cx, child, signal);
+            }
+        });
+    }
+
+    /// Answers a [`Query`](ikebana_ike::Query).
+    ///
+    /// # Errors
+    /// The query is unknown, answered, or of another kind.
+    pub fn answer(&mut self, now: Instant, query: QueryId, answer: Answer) -> Result<(), ApiError> {
+        self.advance_clock(now);
+        let handle = self.registry.queries.get(&query).copied().ok_or(ApiError::NoSuchQuery)?;
+        let result = self.with(handle, |state, cx| state.answer(cx, query, answer));
+        match result {
+            Some(Err(ApiError::WrongAnswer)) => Err(ApiError::WrongAnswer),
+            Some(result) => {
+                self.registry.queries.remove(&query);
+                result
+            }
+            None => Err(ApiError::NoSuchQuery),
+        }
+    }
+
+    /// Answers every waiting query from `credentials`, for callers that can decide on the spot, and returns
+    /// the next output that is not a query.
+    pub fn poll_output_with(&mut self, now: Instant, credentials: &mut dyn Credentials) -> Option<Output> {
+        loop {
+            match self.poll_output()? {
+                Output::Event(Event::Query(id, query)) => {
+                    // A query that has expired meanwhile needs no answer.
+                    let _ = self.answer(now, id, credentials.answer(&query));
+                }
+                output => return Some(output),
+            }
+        }
+    }
+
+    /// Starts an IKE SA with `peer`. If the path's remote port is not 500, messages carry the non-ESP marker
+    /// from the start, as on port 4500.
+    ///
+    /// # Errors
+    /// The configuration cannot work, or the endpoint is full.
+    pub fn initiate(
+        &mut self,
+        now: Instant,
+        peer: Arc<PeerConfig>,
+        path: Path,
+    ) -> Result<IkeSaHandle, ApiError> {
+        self.advance_clock(now);
+        if self.connections.len() >= self.config.limits.ike_sas {
+            return Err(ApiError::Limit("IKE SAs"));
+        }
+        let initial_contact =
+            peer.uniqueness != Uniqueness::Keep && !self.established().any(|other| other.peer.name == peer.name);
+        let handle = self.registry.ike_handle();
+        let mut cx = self.context();
+        let state = InitSent::start(&mut cx, handle, peer, path, initial_contact)?;
+        self.adopt(handle, State::InitSent(Box::new(state)), None);
+        Ok(handle)
+    }
+
+    /// Asks the peer for another child SA; `flow` is the packet that needs it, if one does. While such a child
+    /// SA exists or is being made, this does nothing.
+    ///
+    /// # Errors
+    /// No such IKE SA, one that is not established, or too many waiting exchanges.
+    pub fn create_child(
+        &mut self,
+        now: Instant,
+        ike: IkeSaHandle,
+        config: Arc<ChildConfig>,
+        flow: Option<Flow>,
+    ) -> Result<(), ApiError> {
+        self.command(now, ike, Task::Create(config, flow))
+    }
+
+    /// Replaces a child SA by a new one.
+    ///
+    /// # Errors
+    /// No such child SA, or too many waiting exchanges.
+    pub fn rekey_child(&mut self, now: Instant, child: ChildHandle) -> Result<(), ApiError> {
+        let ike = self.registry.children.get(&child).copied().ok_or(ApiError::NoSuchChild)?;
+        self.command(now, ike, Task::RekeyChild(child))
+    }
+
+    /// Deletes a child SA on both sides.
+    ///
+    /// # Errors
+    /// No such child SA, or too many waiting exchanges.
+    pub fn delete_child(&mut self, now: Instant, child: ChildHandle) -> Result<(), ApiError> {
+        let ike = self.registry.children.get(&child).copied().ok_or(ApiError::NoSuchChild)?;
+        self.command(now, ike, Task::DeleteChild(child))
+    }
+
+    /// Replaces the IKE SA's keys and SPIs. The handle and the child SAs stay.
+    ///
+    /// # Errors
+    /// No such IKE SA, or one that is not established.
+    pub fn rekey(&mut self, now: Instant, ike: IkeSaHandle) -> Result<(), ApiError> {
+        self.command(now, ike, Task::RekeyIke)
+    }
+
+    /// Asks the peer for a sign of life now. If it gives none, the IKE SA is closed as dead.
+    ///
+    /// # Errors
+    /// No such IKE SA, or one that is not established.
+    pub fn probe(&mut self, now: Instant, ike: IkeSaHandle) -> Result<(), ApiError> {
+        self.command(now, ike, Task::Liveness)
+    }
+
+    /// Ends an IKE SA and its child SAs. The peer is told if it is established. Its terminal event follows
+    /// when the peer has answered, or will not.
+    ///
+    /// # Errors
+    /// No such IKE SA.
+    pub fn close(&mut self, now: Instant, ike: IkeSaHandle) -> Result<(), ApiError> {
+        self.advance_clock(now);
+        self.with(ike, State::close).ok_or(ApiError::NoSuchIkeSa)
+    }
+
+    /// The next output. Draining late breaks nothing, but the order matters, and until an inbound SA is
+    /// installed the packets for it are lost.
+    #[must_use]
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.out.pop_front()
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) has something to do next.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+
+    /// What has happened so far.
+    #[must_use]
+    pub fn stats(&self) -> &EndpointStats {
+        &self.stats
+    }
+
+    /// Whether nothing is left: no IKE SA in any state, no SPI, no query, no timer. Outputs may still wait.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.connections.is_empty()
+            && self.timers.is_empty()
+            && self.registry.is_empty()
+            && self.half_open.total() == 0
+            && self.half_open_by_peer.is_empty()
+    }
+
+    /// The child SAs of an established IKE SA that are in use, the oldest first.
+    pub fn children(&self, ike: IkeSaHandle) -> impl Iterator<Item = ChildHandle> + '_ {
+        let established = match self.connections.get(&ike).map(|connection| &connection.state) {
+            Some(State::Established(established)) => Some(established),
+            _ => None,
+        };
+        established.into_iter().flat_map(|established| established.children_in_use())
+    }
+
+    fn established(&self) -> impl Iterator<Item = &crate::established::Established> {
+        self.connections.values().filter_map(|connection| match &connection.state {
+            State::Established(established) => Some(&**established),
+            _ => None,
+        })
+    }
+
+    fn command(&mut self, now: Instant, ike: IkeSaHandle, task: Task) -> Result<(), ApiError> {
+        self.advance_clock(now);
+        self.with(ike, |state, cx| state.command(cx, task)).unwrap_or(Err(ApiError::NoSuchIkeSa))
+    }
+
+    /// Time never goes backwards here, whatever the caller's clock does.
+    fn advance_clock(&mut self, now: Instant) {
+        self.now = self.now.max(now);
+    }
+
+    fn context(&mut self) -> Context<'_> {
+        Context {
+            now: self.now,
+            rng: &mut *self.rng,
+            provider: &self.provider,
+            config: &self.config,
+            registry: &mut self.registry,
+            stats: &mut self.stats,
+            out: &mut self.out,
+        }
+    }
+
+    fn adopt(&mut self, handle: IkeSaHandle, state: State, half_open: Option<(SocketAddr, IkeSpi)>) {
+        if let Some(peer) = half_open {
+            self.half_open.enter(peer.0.ip());
+            self.half_open_by_peer.insert(peer, handle);
+        }
+        self.connections.insert(handle, Connection { state, half_open });
+        self.settle(handle);
+    }
+
+    /// Lets one connection do something, and draws the consequences for the rest of the endpoint.
+    fn with<T>(
+        &mut self,
+        handle: IkeSaHandle,
+        action: impl FnOnce(&mut State, &mut Context<'_>) -> T,
+    ) -> Option<T> {
+        let connection = self.connections.get_mut(&handle)?;
+        let mut cx = Context {
+            now: self.now,
+            rng: &mut *self.rng,
+            provider: &self.provider,
+            config: &self.config,
+            registry: &mut self.registry,
+            stats: &mut self.stats,
+            out: &mut self.out,
+        };
+        let result = action(&mut connection.state, &mut cx);
+        self.settle(handle);
+        self.supersede();
+        Some(result)
+    }
+
+    /// Brings timers and counts in line with a connection's state.
+    fn settle(&mut self, handle: IkeSaHandle) {
+        let Some(connection) = self.connections.get_mut(&handle) else { return };
+        if !connection.state.is_half_open()
+            && let Some(peer) = connection.half_open.take()
+        {
+            self.half_open.leave(peer.0.ip());
+            self.half_open_by_peer.remove(&peer);
+        }
+        match (&connection.state, connection.state.deadline()) {
+            (State::Gone, _) => {
+                self.timers.cancel(&handle);
+                self.connections.remove(&handle);
+            }
+            (_, Some(at)) => self.timers.set(handle, at),
+            (_, None) => {
+                self.timers.cancel(&handle);
+            }
+        }
+        self.stats.half_open_now = self.half_open.total();
+    }
+
+    /// Ends what newly authenticated IKE SAs have replaced.
+    fn supersede(&mut self) {
+        while let Some((new, local_id, remote_id)) = self.registry.superseded.pop() {
+            let old: alloc::vec::Vec<IkeSaHandle> = self
+                .established()
+                .filter(|other| {
+                    other.handle != new && other.local_id == local_id && other.remote_id == remote_id
+                })
+                .map(|other| other.handle)
+                .collect();
+            for handle in old {
+                self.with(handle, |state, cx| {
+                    state.end(cx, End::Silent(CloseReason::Replaced, RemoveReason::IkeSaGone));
+                });
+            }
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Where an arriving datagram goes.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use ikebana_core::Datagram;
+use ikebana_ike::admission::Admission;
+use ikebana_ike::{DropReason, ExchangeType, FailReason, Flags, IkeHeader, Listener};
+
+use super::Endpoint;
+use crate::connection::State;
+use crate::init::clear_header;
+use crate::payloads::notify;
+use crate::responder::{InitRequest, Refusal, failed, refusal_payload};
+use crate::wire::{NotifyType, encode_clear};
+
+impl Endpoint {
+    pub(super) fn receive(&mut self, datagram: &Datagram<'_>) -> Result<(), DropReason> {
+        if datagram.octets.len() > self.config.limits.message_octets {
+            return Err(DropReason::TooLong);
+        }
+        let header = IkeHeader::peek(datagram.octets).map_err(|_| DropReason::Malformed)?;
+        if header.major != 2 {
+            return Err(self.refuse_version(&header, datagram));
+        }
+        let (header, _) = IkeHeader::parse(datagram.octets).map_err(|_| DropReason::Malformed)?;
+        let opens = header.exchange == ExchangeType::IKE_SA_INIT && !header.flags.has(Flags::RESPONSE);
+        if opens {
+            return self.open(&header, datagram);
+        }
+        // The sender's Initiator flag says which of the two SPIs is ours.
+        let initiated_by_sender = header.flags.has(Flags::INITIATOR);
+        let spi = if initiated_by_sender { header.responder_spi } else { header.initiator_spi };
+        let Some(handle) = self.registry.by_spi.get(&spi).copied() else {
+            return Err(self.refuse_spi(&header, datagram));
+        };
+        self.with(handle, |state, cx| state.handle_datagram(cx, &header, spi, datagram))
+            .unwrap_or(Err(DropReason::UnknownSpi))
+    }
+
+    /// A first message: a stranger, or a peer that has missed our answer.
+    fn open(&mut self, header: &IkeHeader, datagram: &Datagram<'_>) -> Result<(), DropReason> {
+        let request = InitRequest::read(header, datagram)?;
+        let key = (datagram.path.remote, request.spi());
+        if let Some(handle) = self.half_open_by_peer.get(&key).copied() {
+            let repeated = self.with(handle, |state, cx| match state {
+                State::Answered(answered) => answered.repeat(cx, datagram),
+                _ => DropReason::StillWorking,
+            });
+            return Err(repeated.unwrap_or(DropReason::UnknownSpi));
+        }
+        let listener = self.listener(datagram).ok_or(DropReason::NotListening)?;
+        if self.connections.len() >= self.config.limits.ike_sas {
+            return Err(DropReason::TooManySas);
+        }
+        self.admit(&request)?;
+        let handle = self.registry.ike_handle();
+        let (path, spi) = (request.path, request.spi());
+        let reply_to = InitRequest::read(header, datagram)?;
+        let mut cx = self.context();
+        match request.accept(&mut cx, &listener, handle) {
+            Ok(answered) => {
+                self.adopt(handle, State::Answered(Box::new(answered)), Some((path.remote, spi)));
+                Ok(())
+            }
+            Err(refusal) => {
+                if self.stateless_replies.allow(self.now) {
+                    let mut cx = self.context();
+                    reply_to.reply(&mut cx, refusal_payload(&refusal));
+                    if let Refusal::Mismatch(mismatch) = refusal {
+                        failed(&mut cx, handle, None, path, FailReason::NoProposal(mismatch));
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn listener(&self, datagram: &Datagram<'_>) -> Option<Listener> {
+        let from = datagram.path.remote.ip();
+        self.config
+            .listeners
+            .iter()
+            .find(|listener| {
+                listener.from.is_empty() || listener.from.iter().any(|range| range.contains(from))
+            })
+            .cloned()
+    }
+
+    /// RFC 7296 2.6: under load, only peers that can be reached where they say they are get any further.
+    fn admit(&mut self, request: &InitRequest) -> Result<(), DropReason> {
+        let from = request.path.remote;
+        match self.half_open.admit(&self.config.limits, from.ip()) {
+            Admission::Accept => Ok(()),
+            Admission::Refuse => Err(DropReason::TooManyHalfOpen),
+            Admission::DemandCookie => {
+                let (nonce, spi) = (request.nonce(), request.spi());
+                let valid = request
+                    .cookie()
+                    .is_some_and(|cookie| self.cookies.is_valid(self.now, cookie, nonce, from, spi));
+                if valid {
+                    return Ok(());
+                }
+                if self.stateless_replies.allow(self.now) {
+                    let cookie = self.cookies.make(self.now, &mut *self.rng, nonce, from, spi);
+                    self.stats.cookies_sent = self.stats.cookies_sent.saturating_add(1);
+                    let mut cx = self.context();
+                    request.reply(&mut cx, notify(NotifyType::COOKIE, cookie));
+                }
+                Err(DropReason::CookieRequired)
+            }
+        }
+    }
+
+    /// RFC 7296 2.5: a higher major version is answered with ours, a lower one is not for us.
+    fn refuse_version(&mut self, header: &IkeHeader, datagram: &Datagram<'_>) -> DropReason {
+        if header.major > 2 && !header.flags.has(Flags::RESPONSE) {
+            self.reply_stateless(header, datagram, NotifyType::INVALID_MAJOR_VERSION);
+        }
+        DropReason::WrongVersion
+    }
+
+    /// RFC 7296 2.21.4: a request for an IKE SA we do not have may be told so.
+    fn refuse_spi(&mut self, header: &IkeHeader, datagram: &Datagram<'_>) -> DropReason {
+        let known = matches!(
+            header.exchange,
+            ExchangeType::IKE_AUTH | ExchangeType::CREATE_CHILD_SA | ExchangeType::INFORMATIONAL
+        );
+        let complete = !header.initiator_spi.is_zero() && !header.responder_spi.is_zero();
+        if known && complete && !header.flags.has(Flags::RESPONSE) {
+            self.reply_stateless(header, datagram, NotifyType::INVALID_IKE_SPI);
+        }
+        DropReason::UnknownSpi
+    }
+
+    fn reply_stateless(&mut self, header: &IkeHeader, datagram: &Datagram<'_>, kind: NotifyType) {
+        let IkeHeader { initiator_spi, responder_spi, exchange, message_id, .. } = *header;
+        let flags = Flags::v2(!header.flags.has(Flags::INITIATOR), true);
+        let reply = clear_header(initiator_spi, responder_spi, exchange, flags, message_id);
+        let Ok(octets) = encode_clear(&reply, &[notify(kind, Vec::new())]) else { return };
+        // Never more than was received: no use as an amplifier.
+        if octets.len() <= datagram.octets.len().max(36) && self.stateless_replies.allow(self.now) {
+            self.context().transmit(datagram.path, datagram.encapsulated, &octets);
+        }
+    }
+}

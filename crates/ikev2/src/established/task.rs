@@ -1,0 +1,294 @@
+//! Exchanges that wait for their turn.
+
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use ikebana_core::{EspSpi, Flow, IkeSpi, Instant};
+use ikebana_ike::{
+    ApiError, ChildConfig, ChildFailure, ChildHandle, Event, ExchangeType, RemoveReason,
+};
+use ikebana_proposals::ProtocolId;
+
+use super::{End, Established, Exchange, Fate};
+use crate::child::ChildState;
+use crate::context::Context;
+use crate::wire::{DeletePayload, Payload};
+
+/// One exchange to come.
+#[derive(Clone, Debug)]
+pub(crate) enum Task {
+    /// A new child SA, for a packet or in general.
+    Create(Arc<ChildConfig>, Option<Flow>),
+    /// A new pair in place of this one.
+    RekeyChild(ChildHandle),
+    /// The end of a pair that is marked as [`ChildState::Deleting`].
+    DeleteChild(ChildHandle),
+    /// The end of an SA that the peer thinks exists, and we do not have.
+    DeleteStray(ProtocolId, EspSpi),
+    /// A new IKE SA in place of the current leg.
+    RekeyIke,
+    /// A sign of life.
+    Liveness,
+}
+
+impl Task {
+    fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Create(a, flow_a), Self::Create(b, flow_b)) => a.name == b.name && flow_a == flow_b,
+            (Self::RekeyChild(a), Self::RekeyChild(b)) | (Self::DeleteChild(a), Self::DeleteChild(b)) => a == b,
+            (Self::DeleteStray(_, a), Self::DeleteStray(_, b)) => a == b,
+            (Self::RekeyIke, Self::RekeyIke) | (Self::Liveness, Self::Liveness) => true,
+            (
+                Self::Create(..)
+                | Self::RekeyChild(_)
+                | Self::DeleteChild(_)
+                | Self::DeleteStray(..)
+                | Self::RekeyIke
+                | Self::Liveness,
+                _,
+            ) => false,
+        }
+    }
+}
+
+/// The tasks in their order, each with the earliest time it may start.
+#[derive(Default)]
+pub(crate) struct Queue(VecDeque<(Instant, Task)>);
+
+impl Queue {
+    /// Adds a task, unless the same one waits already.
+    pub(crate) fn push(&mut self, not_before: Instant, task: Task) {
+        if !self.0.iter().any(|(_, waiting)| waiting.is_same(&task)) {
+            self.0.push_back((not_before, task));
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// When the next task may start.
+    pub(crate) fn next(&self) -> Option<Instant> {
+        self.0.iter().map(|(at, _)| *at).min()
+    }
+
+    pub(crate) fn contains(&self, task: &Task) -> bool {
+        self.0.iter().any(|(_, waiting)| waiting.is_same(task))
+    }
+
+    fn pop(&mut self, now: Instant) -> Option<Task> {
+        let at = self.0.iter().position(|(not_before, _)| *not_before <= now)?;
+        self.0.remove(at).map(|(_, task)| task)
+    }
+
+    fn remove(&mut self, mut unwanted: impl FnMut(&Task) -> bool) {
+        self.0.retain(|(_, task)| !unwanted(task));
+    }
+
+    /// Takes the child SAs of all waiting deletes.
+    fn take_deletes(&mut self) -> Vec<ChildHandle> {
+        let mut children = Vec::new();
+        self.remove(|task| match task {
+            Task::DeleteChild(child) => {
+                children.push(*child);
+                true
+            }
+            Task::Create(..)
+            | Task::RekeyChild(_)
+            | Task::DeleteStray(..)
+            | Task::RekeyIke
+            | Task::Liveness => false,
+        });
+        children
+    }
+
+    /// Forgets one task.
+    pub(crate) fn forget(&mut self, task: &Task) {
+        self.remove(|waiting| waiting.is_same(task));
+    }
+
+    /// Forgets what was to be done with one child SA.
+    pub(crate) fn forget_child(&mut self, child: ChildHandle) {
+        self.remove(|task| match task {
+            Task::DeleteChild(handle) | Task::RekeyChild(handle) => *handle == child,
+            Task::Create(..) | Task::DeleteStray(..) | Task::RekeyIke | Task::Liveness => false,
+        });
+    }
+}
+
+impl Established {
+    /// Queues an exchange on behalf of the application.
+    pub(crate) fn command(&mut self, cx: &mut Context<'_>, task: Task) -> Result<(), ApiError> {
+        if self.queue.len() >= cx.config.limits.queued_exchanges {
+            return Err(ApiError::Limit("exchanges waiting for the window"));
+        }
+        if let Task::Create(config, flow) = &task
+            && self.has_or_makes(config, flow.as_ref())
+        {
+            return Ok(());
+        }
+        if let Task::DeleteChild(handle) = &task {
+            self.mark_deleting(cx, *handle, RemoveReason::Local);
+        } else {
+            self.queue.push(cx.now, task);
+        }
+        Ok(())
+    }
+
+    /// Whether a child SA of this kind is there or on its way, so that another one would be a duplicate.
+    fn has_or_makes(&self, config: &ChildConfig, flow: Option<&Flow>) -> bool {
+        let serves = |child: &crate::child::Child| match flow {
+            None => true,
+            Some(flow) => {
+                child.local.matches(flow.local, flow.protocol, flow.local_port)
+                    && child.remote.matches(flow.remote, flow.protocol, flow.remote_port)
+            }
+        };
+        self.children.values().any(|child| {
+            child.config.name == config.name && child.state == ChildState::Installed && serves(child)
+        }) || self.legs.iter().any(|leg| match &leg.exchange {
+            Some(Exchange::Create(create)) => create.makes(config, flow),
+            _ => false,
+        })
+    }
+
+    /// Stops using a pair, and queues the exchange that tells the peer.
+    pub(crate) fn mark_deleting(&mut self, cx: &mut Context<'_>, handle: ChildHandle, reason: RemoveReason) {
+        let Some(child) = self.children.get_mut(&handle) else { return };
+        match child.state {
+            ChildState::Deleting | ChildState::Lingering(_) => return,
+            ChildState::Installed | ChildState::Replaced { .. } => {}
+        }
+        child.state = ChildState::Deleting;
+        child.fate = Some(reason);
+        child.remove_outbound(cx, reason);
+        self.queue.forget_child(handle);
+        self.queue.push(cx.now, Task::DeleteChild(handle));
+    }
+
+    /// Starts whatever can start.
+    pub(crate) fn pump(&mut self, cx: &mut Context<'_>) -> Option<End> {
+        let unwanted: Vec<IkeSpi> = self
+            .legs
+            .iter()
+            .filter(|leg| leg.fate == Fate::DeleteWanted && leg.is_free())
+            .map(|leg| leg.sa.local_spi)
+            .collect();
+        for spi in unwanted {
+            self.send_leg_delete(cx, spi);
+        }
+        // Whether the exchange's message leaves or a task turns out to be moot, the queue gets shorter.
+        while self.leg(self.current).is_some_and(|leg| leg.fate == Fate::Live && leg.is_free()) {
+            let Some(task) = self.queue.pop(cx.now) else { break };
+            self.start(cx, task);
+        }
+        None
+    }
+
+    fn send_leg_delete(&mut self, cx: &mut Context<'_>, spi: IkeSpi) {
+        let payload = Payload::Delete(DeletePayload::Ike);
+        let sent = self.send(cx, spi, ExchangeType::INFORMATIONAL, &[payload], Exchange::DeleteLeg);
+        if let Some(leg) = self.leg_mut(spi).filter(|_| sent) {
+            leg.fate = Fate::Deleting;
+        }
+    }
+
+    fn start(&mut self, cx: &mut Context<'_>, task: Task) {
+        match task {
+            Task::Create(config, flow) => {
+                if self.children.len() >= cx.config.limits.children {
+                    let reason = ChildFailure::TooMany(alloc::format!("{} here", self.children.len()));
+                    self.child_failed(cx, Some(&config), None, reason);
+                    return;
+                }
+                self.ask_for_child(cx, config, None, flow);
+            }
+            Task::RekeyChild(handle) => {
+                let Some(child) = self.children.get_mut(&handle) else { return };
+                if child.state != ChildState::Installed {
+                    return;
+                }
+                child.soft = None;
+                let config = child.config.clone();
+                self.ask_for_child(cx, config, Some(handle), None);
+            }
+            Task::DeleteChild(handle) => {
+                let mut handles = Vec::from([handle]);
+                handles.extend(self.queue.take_deletes());
+                self.send_child_deletes(cx, handles);
+            }
+            Task::DeleteStray(protocol, spi) => {
+                if let Some(delete) = DeletePayload::children(protocol, Vec::from([spi])) {
+                    let (current, payload) = (self.current, Payload::Delete(delete));
+                    self.send(cx, current, ExchangeType::INFORMATIONAL, &[payload], Exchange::Liveness);
+                }
+            }
+            Task::RekeyIke => self.send_ike_rekey(cx),
+            Task::Liveness => {
+                let current = self.current;
+                self.send(cx, current, ExchangeType::INFORMATIONAL, &[], Exchange::Liveness);
+            }
+        }
+    }
+
+    fn send_child_deletes(&mut self, cx: &mut Context<'_>, handles: Vec<ChildHandle>) {
+        let mut payloads = Vec::new();
+        let mut named = Vec::new();
+        for protocol in [ProtocolId::ESP, ProtocolId::AH] {
+            let mut spis = Vec::new();
+            for handle in &handles {
+                if let Some(child) = self.children.get(handle)
+                    && child.suite.protocol == protocol
+                {
+                    spis.push(child.inbound);
+                    named.push(*handle);
+                }
+            }
+            if !spis.is_empty() {
+                payloads.extend(DeletePayload::children(protocol, spis).map(Payload::Delete));
+            }
+        }
+        if !named.is_empty() {
+            let current = self.current;
+            let exchange = Exchange::DeleteChildren(named);
+            self.send(cx, current, ExchangeType::INFORMATIONAL, &payloads, exchange);
+        }
+    }
+
+    /// Sends a request over one leg and remembers what it is for. Returns whether it could be sent.
+    pub(crate) fn send(
+        &mut self,
+        cx: &mut Context<'_>,
+        spi: IkeSpi,
+        kind: ExchangeType,
+        payloads: &[Payload],
+        exchange: Exchange,
+    ) -> bool {
+        let (route, plan) = (self.route, self.peer.retransmission);
+        let Some(leg) = self.leg_mut(spi) else { return false };
+        let sent = leg.sa.send_request(cx, route, &plan, kind, payloads);
+        if sent {
+            leg.exchange = Some(exchange);
+            self.sent = cx.now;
+        } else {
+            self.abandon(cx, exchange);
+        }
+        sent
+    }
+
+    pub(crate) fn child_failed(
+        &self,
+        cx: &mut Context<'_>,
+        config: Option<&Arc<ChildConfig>>,
+        rekeyed: Option<ChildHandle>,
+        reason: ChildFailure,
+    ) {
+        cx.event(Event::ChildFailed {
+            ike: self.handle,
+            config: config.map(|config| config.name.clone()),
+            rekeyed,
+            reason,
+        });
+    }
+}
