@@ -154,10 +154,7 @@ impl Proposal {
             };
             fresh.map_err(|problem| KeywordError {
                 keyword: keyword.to_string(),
-                nearest: match problem {
-                    KeywordProblem::Unknown => keywords::nearest(keyword),
-                    _ => None,
-                },
+                nearest: keywords::nearest(keyword).filter(|_| problem == KeywordProblem::Unknown),
                 problem,
             })?;
         }
@@ -192,7 +189,7 @@ impl Proposal {
             is_ike && self.encryption.iter().any(|encryption| encryption.id.is_integrity_only()),
             NotFor(protocol),
         )?;
-        none(self.sequence.iter().any(|&id| id == SequenceNumbersId::UNSPECIFIED_32), NotFor(protocol))?;
+        none(self.sequence.contains(&SequenceNumbersId::UNSPECIFIED_32), NotFor(protocol))?;
 
         let combined = self.encryption.iter().filter(|encryption| encryption.is_aead()).count();
         let has_integrity = self.integrity.iter().any(|&id| id != IntegrityId::NONE);

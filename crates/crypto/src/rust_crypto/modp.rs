@@ -61,7 +61,7 @@ impl Field {
             rng.fill_secret(&mut octets);
             let exponent = Zeroizing::new(BoxedUint::from_be_slice_truncated(&octets, bits));
             // Only whether a discarded candidate was discarded can be seen in the time this takes.
-            let below = order.as_ref().is_none_or(|order| &*exponent < order);
+            let below = order.as_ref().is_none_or(|order| *exponent < *order);
             if below && bool::from(exponent.is_nonzero()) {
                 break exponent;
             }
@@ -98,6 +98,8 @@ impl Field {
 /// A constant in hexadecimal.
 #[expect(clippy::expect_used, reason = "the constants are hexadecimal, and the tests compute with each")]
 fn number(hex: &str, bits: u32) -> BoxedUint {
+    // The precision must be whole limbs, of 64 bits at most.
+    let bits = bits.next_multiple_of(64);
     let digits = usize::try_from(bits / 4).unwrap_or_default();
     let padded = format!("{hex:0>digits$}");
     Option::from(BoxedUint::from_be_hex(&padded, bits)).expect("a constant in hexadecimal")
@@ -145,3 +147,6 @@ impl PendingKeyExchange for Pending {
         self.agree(peer_public)
     }
 }
+
+#[cfg(test)]
+mod tests;
