@@ -19,8 +19,12 @@ fn opener<'a, T>(
     open: impl Fn(&dyn PacketCipher) -> Result<T, OpenError>,
 ) -> (T, &'a dyn PacketCipher) {
     let side = usize::from(!frame.from_initiator);
-    let mut opened: Vec<_> =
-        recording.ciphers.iter().filter_map(|pair| Some((open(&*pair[side]).ok()?, &*pair[side]))).collect();
+    let mut opened: Vec<_> = recording
+        .ciphers
+        .iter()
+        .filter_map(|pair| pair.get(side))
+        .filter_map(|cipher| Some((open(&**cipher).ok()?, &**cipher)))
+        .collect();
     assert_eq!(opened.len(), 1, "{} frame {}", recording.name, frame.number);
     opened.remove(0)
 }

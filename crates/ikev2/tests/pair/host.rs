@@ -1,0 +1,220 @@
+//! One endpoint with its watcher.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use ikebana_core::datagram::{Carried, NAT_T_PORT, classify};
+use ikebana_core::{Datagram, EspSpi, Instant, Secret};
+use ikebana_crypto::CryptoProvider;
+use ikebana_ike::{
+    ChildHandle, Credentials, Direction, EndpointConfig, Event, IkeSaHandle, Output, PeerConfig,
+    PreSharedKeyRequest, SelectPeer,
+};
+use ikebana_ikev2::Endpoint;
+use ikebana_testkit::{Delivery, EndpointId, Network, SeededRng};
+
+/// What an endpoint said, in short.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Seen {
+    Established(IkeSaHandle),
+    Installed(ChildHandle, Direction, EspSpi),
+    Removed(ChildHandle, Direction, EspSpi),
+    Updated(ChildHandle),
+    ChildFailed(String),
+    IkeRekeyed(IkeSaHandle),
+    Assigned(ikebana_ike::Assignment),
+    Hint(String),
+    Failed(IkeSaHandle, String),
+    Closed(IkeSaHandle, String),
+}
+
+struct Keys {
+    peer: Arc<PeerConfig>,
+    psk: Secret,
+    assign: Option<ikebana_ike::Assignment>,
+}
+
+impl Credentials for Keys {
+    fn select_peer(&mut self, peer: &SelectPeer) -> Option<Arc<PeerConfig>> {
+        self.peer.remote_id.matches(&peer.remote_id).then(|| self.peer.clone())
+    }
+
+    fn pre_shared_key(&mut self, _request: &PreSharedKeyRequest) -> Option<Secret> {
+        Some(self.psk.duplicate())
+    }
+
+    fn assign_address(&mut self, _demand: &ikebana_ike::AddressDemand) -> Option<ikebana_ike::Assignment> {
+        self.assign.clone()
+    }
+}
+
+/// An SA as both sides must have it: SPI, and keys.
+pub(crate) type SaIdentity = (EspSpi, Vec<u8>);
+
+/// One endpoint, what it has installed, and what it has said.
+pub(crate) struct Host {
+    pub(crate) id: EndpointId,
+    pub(crate) address: IpAddr,
+    pub(crate) endpoint: Endpoint,
+    pub(crate) peer: Arc<PeerConfig>,
+    pub(crate) seen: Vec<Seen>,
+    keys: Keys,
+    installed: BTreeMap<(ChildHandle, Direction), SaIdentity>,
+    live: BTreeSet<IkeSaHandle>,
+    ended: BTreeSet<IkeSaHandle>,
+    owner: BTreeMap<ChildHandle, IkeSaHandle>,
+}
+
+impl Host {
+    pub(crate) fn new(
+        id: EndpointId,
+        address: IpAddr,
+        config: EndpointConfig,
+        peer: PeerConfig,
+        psk: &str,
+        seed: u64,
+    ) -> Self {
+        let peer = Arc::new(peer);
+        let endpoint = Endpoint::new(
+            Arc::new(config),
+            Arc::new(CryptoProvider::rust_crypto()),
+            Box::new(SeededRng::new(seed)),
+            Box::new(ikebana_core::spi::ShardedSpis::unsharded()),
+        );
+        let keys =
+            Keys { peer: peer.clone(), psk: Secret::from_slice(psk.as_bytes()), assign: None };
+        Self {
+            id,
+            address,
+            endpoint,
+            peer,
+            seen: vec![],
+            keys,
+            installed: BTreeMap::new(),
+            live: BTreeSet::new(),
+            ended: BTreeSet::new(),
+            owner: BTreeMap::new(),
+        }
+    }
+
+    /// Has the host give these addresses to whoever asks.
+    pub(crate) fn assign(&mut self, assignment: ikebana_ike::Assignment) {
+        self.keys.assign = Some(assignment);
+    }
+
+    pub(crate) fn receive(&mut self, now: Instant, delivery: &Delivery) {
+        let shared = delivery.path.local.port() == NAT_T_PORT;
+        let octets = match (shared, classify(&delivery.octets)) {
+            (true, Carried::Ike(octets)) => octets,
+            (true, _) => return,
+            (false, _) => &delivery.octets,
+        };
+        let datagram = Datagram { path: delivery.path, encapsulated: shared, octets };
+        // The reason is counted, and tests look at the counters.
+        let _ = self.endpoint.handle_datagram(now, datagram);
+    }
+
+    pub(crate) fn drain(&mut self, now: Instant, network: &mut Network) {
+        while let Some(output) = self.endpoint.poll_output_with(now, &mut self.keys) {
+            match output {
+                Output::Transmit(transmit) => network.send(now, self.id, transmit.path, transmit.octets),
+                Output::Event(event) => self.watch(event),
+            }
+        }
+    }
+
+    /// Keeps the books, and fails the test when a promise is broken.
+    fn watch(&mut self, event: Event) {
+        let seen = match event {
+            Event::Established(established) => {
+                assert!(self.live.insert(established.ike), "established twice");
+                Seen::Established(established.ike)
+            }
+            Event::InstallSa(params) => {
+                assert!(self.live.contains(&params.ike), "an SA of an IKE SA that is not established");
+                let keys = [params.keys.encryption.expose(), params.keys.integrity.expose()].concat();
+                let key = (params.child, params.direction);
+                let old = self.installed.insert(key, (params.spi, keys));
+                assert!(old.is_none(), "installed twice: {key:?} {:?}", self.seen);
+                self.owner.insert(params.child, params.ike);
+                Seen::Installed(params.child, params.direction, params.spi)
+            }
+            Event::UpdateSa { child, .. } => Seen::Updated(child),
+            Event::RemoveSa { child, direction, spi, .. } => {
+                let old = self.installed.remove(&(child, direction));
+                assert!(
+                    old.is_some_and(|(installed, _)| installed == spi),
+                    "removed what is not installed: {child} {direction:?} {:?}",
+                    self.seen
+                );
+                Seen::Removed(child, direction, spi)
+            }
+            Event::ChildFailed { reason, .. } => Seen::ChildFailed(reason.to_string()),
+            Event::IkeRekeyed { ike, .. } => Seen::IkeRekeyed(ike),
+            Event::Assigned { assignment, .. } => Seen::Assigned(assignment),
+            Event::Hint { reason, .. } => Seen::Hint(reason.to_string()),
+            Event::Failed { ike, reason, .. } => {
+                assert!(!self.live.contains(&ike), "failed after it was established");
+                self.end(ike);
+                Seen::Failed(ike, reason.to_string())
+            }
+            Event::Closed { ike, reason } => {
+                assert!(self.live.remove(&ike), "closed without being established");
+                self.end(ike);
+                Seen::Closed(ike, reason.to_string())
+            }
+            Event::Query(..) => panic!("queries are answered before"),
+            _ => panic!("an event this harness does not know"),
+        };
+        self.seen.push(seen);
+    }
+
+    fn end(&mut self, ike: IkeSaHandle) {
+        assert!(self.ended.insert(ike), "two terminal events for {ike}");
+        let left: Vec<_> =
+            self.installed.keys().filter(|(child, _)| self.owner.get(child) == Some(&ike)).collect();
+        assert!(left.is_empty(), "SAs outlive {ike}: {left:?} {:?}", self.seen);
+    }
+
+    /// Established IKE SAs.
+    pub(crate) fn ike_sas(&self) -> Vec<IkeSaHandle> {
+        self.live.iter().copied().collect()
+    }
+
+    /// How many pairs have both directions installed.
+    pub(crate) fn child_pairs(&self) -> usize {
+        self.installed
+            .keys()
+            .filter(|(child, direction)| {
+                *direction == Direction::Outbound && self.installed.contains_key(&(*child, Direction::Inbound))
+            })
+            .count()
+    }
+
+    pub(crate) fn inbound(&self) -> BTreeSet<SaIdentity> {
+        self.direction(Direction::Inbound)
+    }
+
+    pub(crate) fn outbound(&self) -> BTreeSet<SaIdentity> {
+        self.direction(Direction::Outbound)
+    }
+
+    fn direction(&self, wanted: Direction) -> BTreeSet<SaIdentity> {
+        self.installed
+            .iter()
+            .filter(|((_, direction), _)| *direction == wanted)
+            .map(|(_, identity)| identity.clone())
+            .collect()
+    }
+
+    /// How often something like this was said.
+    pub(crate) fn count(&self, mut like: impl FnMut(&Seen) -> bool) -> usize {
+        self.seen.iter().filter(|seen| like(seen)).count()
+    }
+
+    /// The last thing said of this kind, as text.
+    pub(crate) fn said(&self) -> String {
+        self.seen.iter().map(|seen| format!("{seen:?}\n")).collect()
+    }
+}

@@ -1,0 +1,250 @@
+//! Two endpoints over a simulated network, watched by the promises that every run has to keep.
+#![allow(dead_code, reason = "every test file uses another part of this")]
+
+mod host;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ikebana_core::{Instant, Lifetime, Path};
+use ikebana_ike::{
+    Authentication, ChildConfig, Encapsulation, EndpointConfig, Listener, Liveness, Mode, PeerConfig,
+    Retransmission, SelectorTemplate, Uniqueness,
+};
+use ikebana_proposals::{Prefer, Proposal};
+use ikebana_testkit::{LinkConfig, Network};
+
+pub(crate) use host::{Host, Seen};
+
+/// Everything a test may want to be different.
+#[derive(Clone)]
+pub(crate) struct Setup {
+    pub(crate) seed: u64,
+    pub(crate) ike: [&'static str; 2],
+    pub(crate) esp: [&'static str; 2],
+    pub(crate) psk: [&'static str; 2],
+    pub(crate) liveness: Option<Duration>,
+    pub(crate) ike_lifetime: Lifetime,
+    pub(crate) child_lifetime: Lifetime,
+    pub(crate) mode: Mode,
+    pub(crate) encapsulation: Encapsulation,
+    pub(crate) link: LinkConfig,
+    pub(crate) tries: u8,
+    pub(crate) limits: ikebana_ike::Limits,
+    pub(crate) uniqueness: Uniqueness,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            seed: 1,
+            ike: ["aes128gcm16-prfsha256-curve25519"; 2],
+            esp: ["aes128gcm16-curve25519"; 2],
+            psk: ["correct horse battery staple"; 2],
+            liveness: None,
+            ike_lifetime: Lifetime::UNLIMITED,
+            child_lifetime: Lifetime::UNLIMITED,
+            mode: Mode::Tunnel,
+            encapsulation: Encapsulation::Auto,
+            link: LinkConfig::default(),
+            tries: 5,
+            limits: ikebana_ike::Limits::default(),
+            uniqueness: Uniqueness::InitialContact,
+        }
+    }
+}
+
+pub(crate) const ADDRESSES: [&str; 2] = ["192.0.2.1", "198.51.100.2"];
+pub(crate) const NETS: [&str; 2] = ["10.1.0.0/16", "10.2.0.0/16"];
+pub(crate) const NAMES: [&str; 2] = ["a.example.net", "b.example.net"];
+
+/// The peer configuration that host `me` has of the other one.
+pub(crate) fn peer_config(setup: &Setup, me: usize) -> PeerConfig {
+    let other = 1 - me;
+    let template = |net: &str| vec![SelectorTemplate::Fixed(net.parse().unwrap())];
+    PeerConfig {
+        name: format!("to-{}", NAMES[other]),
+        local_id: NAMES[me].parse().unwrap(),
+        remote_id: NAMES[other].parse().unwrap(),
+        proposals: proposals(setup.ike[me], Proposal::ike),
+        prefer: Prefer::Local,
+        authentication: Authentication::PRE_SHARED_KEY,
+        children: vec![Arc::new(ChildConfig {
+            name: "net".into(),
+            proposals: proposals(setup.esp[me], Proposal::esp),
+            prefer: Prefer::Local,
+            local: template(NETS[me]),
+            remote: template(NETS[other]),
+            mode: setup.mode,
+            lifetime: setup.child_lifetime,
+            replay_window: 64,
+        })],
+        lifetime: setup.ike_lifetime,
+        liveness: setup.liveness.map(|delay| Liveness { delay }),
+        encapsulation: setup.encapsulation,
+        nat_keepalive: Duration::from_secs(20),
+        retransmission: retransmission(setup),
+        request: vec![],
+        assigns_addresses: false,
+        uniqueness: setup.uniqueness,
+    }
+}
+
+fn retransmission(setup: &Setup) -> Retransmission {
+    Retransmission { tries: setup.tries, ..Retransmission::default() }
+}
+
+fn proposals<E: std::fmt::Debug>(list: &str, parse: impl Fn(&str) -> Result<Proposal, E>) -> Vec<Proposal> {
+    list.split(',').map(|keywords| parse(keywords).unwrap()).collect()
+}
+
+/// Two hosts, `a` (0) and `b` (1), on a network in virtual time.
+pub(crate) struct Pair {
+    pub(crate) network: Network,
+    pub(crate) now: Instant,
+    pub(crate) hosts: [Host; 2],
+}
+
+impl Pair {
+    pub(crate) fn new(setup: &Setup) -> Self {
+        Self::with_peers(setup, [peer_config(setup, 0), peer_config(setup, 1)])
+    }
+
+    pub(crate) fn with_peers(setup: &Setup, peers: [PeerConfig; 2]) -> Self {
+        let mut network = Network::new(setup.seed, setup.link);
+        let [a, b] = peers;
+        let mut host = |index: usize, peer: PeerConfig| {
+            let address: IpAddr = ADDRESSES[index].parse().unwrap();
+            let config = EndpointConfig {
+                listeners: vec![Listener {
+                    from: vec![],
+                    proposals: peer.proposals.clone(),
+                    prefer: Prefer::Local,
+                    encapsulation: setup.encapsulation,
+                }],
+                limits: setup.limits,
+                retransmission: retransmission(setup),
+                ..EndpointConfig::default()
+            };
+            let seed = setup.seed.wrapping_mul(2).wrapping_add(index as u64);
+            Host::new(network.attach(address), address, config, peer, setup.psk[index], seed)
+        };
+        let hosts = [host(0, a), host(1, b)];
+        Self { network, now: Instant::from_secs(1), hosts }
+    }
+
+    /// The path from host `from` to the other one, on port 500.
+    pub(crate) fn path(&self, from: usize) -> Path {
+        let socket = |index: usize| (self.hosts[index].address, 500).into();
+        Path::new(socket(from), socket(1 - from))
+    }
+
+    /// Host `from` starts an IKE SA.
+    pub(crate) fn initiate(&mut self, from: usize) -> ikebana_ike::IkeSaHandle {
+        let path = self.path(from);
+        let now = self.now;
+        let host = &mut self.hosts[from];
+        let handle = host.endpoint.initiate(now, host.peer.clone(), path).unwrap();
+        self.drain();
+        handle
+    }
+
+    /// Hands every waiting output on.
+    pub(crate) fn drain(&mut self) {
+        for host in &mut self.hosts {
+            host.drain(self.now, &mut self.network);
+        }
+    }
+
+    /// Goes on to whatever happens next, if that is before `until`. Returns whether anything did.
+    pub(crate) fn step(&mut self, until: Instant) -> bool {
+        self.drain();
+        let timers = self.hosts.iter().filter_map(|host| host.endpoint.poll_timeout());
+        let Some(next) = timers.chain(self.network.next_arrival()).min().filter(|next| *next <= until) else {
+            self.now = self.now.max(until);
+            return false;
+        };
+        self.now = self.now.max(next);
+        while let Some(delivery) = self.network.deliver(self.now) {
+            if let Some(host) = self.hosts.iter_mut().find(|host| host.id == delivery.to) {
+                host.receive(self.now, &delivery);
+                host.drain(self.now, &mut self.network);
+            }
+        }
+        for host in &mut self.hosts {
+            host.endpoint.handle_timeout(self.now);
+        }
+        self.drain();
+        true
+    }
+
+    /// Lets `duration` pass.
+    pub(crate) fn run(&mut self, duration: Duration) {
+        let until = self.now + duration;
+        while self.step(until) {}
+    }
+
+    /// Lets `seconds` pass.
+    pub(crate) fn run_secs(&mut self, seconds: u64) {
+        self.run(Duration::from_secs(seconds));
+    }
+
+    /// An established pair with one child SA.
+    pub(crate) fn established(setup: &Setup) -> Self {
+        let mut pair = Self::new(setup);
+        pair.initiate(0);
+        pair.run_secs(2);
+        pair.assert_up();
+        pair
+    }
+
+    /// Both hosts have one IKE SA and one pair of child SAs, and they fit together.
+    pub(crate) fn assert_up(&self) {
+        for host in &self.hosts {
+            assert_eq!(host.ike_sas().len(), 1, "{}: {:?}", host.address, host.seen);
+            assert_eq!(host.child_pairs(), 1, "{}: {:?}", host.address, host.seen);
+        }
+        self.assert_agree();
+    }
+
+    /// Each host's SAs, both directions, are the other host's SAs with the same keys.
+    pub(crate) fn assert_agree(&self) {
+        let [a, b] = &self.hosts;
+        assert_eq!(a.inbound(), b.outbound(), "a: {:?}\nb: {:?}", a.seen, b.seen);
+        assert_eq!(a.outbound(), b.inbound(), "a: {:?}\nb: {:?}", a.seen, b.seen);
+    }
+
+    /// The one IKE SA that host `of` has.
+    pub(crate) fn ike(&self, of: usize) -> ikebana_ike::IkeSaHandle {
+        let sas = self.hosts[of].ike_sas();
+        assert_eq!(sas.len(), 1, "{:?}", self.hosts[of].seen);
+        sas[0]
+    }
+
+    /// The one child SA that host `of` uses.
+    pub(crate) fn child(&self, of: usize) -> ikebana_ike::ChildHandle {
+        let ike = self.ike(of);
+        let children: Vec<_> = self.hosts[of].endpoint.children(ike).collect();
+        assert_eq!(children.len(), 1, "{children:?} {:?}", self.hosts[of].seen);
+        children[0]
+    }
+
+    /// Closes everything, and checks that nothing is left behind on either side.
+    pub(crate) fn finish(mut self) {
+        self.network.clear_filter();
+        self.network.set_all_links(LinkConfig::default());
+        for index in 0..2 {
+            let now = self.now;
+            for ike in self.hosts[index].ike_sas() {
+                let _ = self.hosts[index].endpoint.close(now, ike);
+            }
+        }
+        self.run_secs(600);
+        for host in &self.hosts {
+            assert!(host.endpoint.is_idle(), "{} has something left: {:?}", host.address, host.seen);
+            assert!(host.inbound().is_empty() && host.outbound().is_empty(), "{:?}", host.seen);
+            assert!(host.ike_sas().is_empty());
+        }
+    }
+}
