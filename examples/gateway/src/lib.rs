@@ -4,6 +4,7 @@ pub mod cli;
 pub mod config;
 pub mod control;
 pub mod demo;
+pub mod gateway;
 pub mod io;
 pub mod logging;
 pub mod network;

@@ -270,3 +270,17 @@ fn a_secret_never_appears_in_a_message() {
     let found = errors(&text).join("\n");
     assert!(found.contains("hex digits") && !found.contains("TOPSECRET"), "{found}");
 }
+
+#[test]
+fn the_example_files_are_understood() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
+    let mut count = 0;
+    for file in std::fs::read_dir(folder).unwrap() {
+        let path = file.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let (config, _) = parse(&text).unwrap_or_else(|problems| panic!("{}", problems.render(&path)));
+        assert!(!config.tunnels.is_empty());
+        count += 1;
+    }
+    assert!(count >= 3);
+}

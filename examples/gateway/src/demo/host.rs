@@ -218,7 +218,12 @@ mod tests {
     use super::*;
 
     /// Carries packets both ways, `lose` saying which are lost, until `done`.
-    fn run(left: &mut Host, right: &mut Host, done: impl Fn(&Host, &Host) -> bool, lose: impl Fn(u64) -> bool) {
+    fn run(
+        left: &mut Host,
+        right: &mut Host,
+        done: impl Fn(&Host, &Host) -> bool,
+        lose: impl Fn(u64) -> bool,
+    ) {
         let deadline = Instant::now() + Duration::from_secs(20);
         let mut carried = 0;
         while !done(left, right) {
