@@ -123,10 +123,7 @@ mod tests {
             seen.push(table.admit(&limits, address(last)));
             table.enter(address(last));
         }
-        assert_eq!(
-            seen,
-            [Admission::Accept, Admission::Accept, Admission::DemandCookie, Admission::Refuse]
-        );
+        assert_eq!(seen, [Admission::Accept, Admission::Accept, Admission::DemandCookie, Admission::Refuse]);
         table.leave(address(1));
         table.leave(address(2));
         table.leave(address(3));

@@ -136,10 +136,9 @@ impl IkeHeader {
         reader.take("IKE header", HEADER_LEN)?;
         match usize::try_from(header.length) {
             Ok(length) if length == octets.len() => Ok((header, reader.rest())),
-            Ok(length) if length > octets.len() => Err(WireError::new(
-                "IKE length",
-                Problem::Truncated { needed: length, left: octets.len() },
-            )),
+            Ok(length) if length > octets.len() => {
+                Err(WireError::new("IKE length", Problem::Truncated { needed: length, left: octets.len() }))
+            }
             Ok(length) => Err(WireError::new("IKE length", Problem::BadLength(length))),
             Err(_) => Err(WireError::new("IKE length", Problem::BadValue(header.length.into()))),
         }

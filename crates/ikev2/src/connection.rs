@@ -178,7 +178,11 @@ impl State {
             Self::Established(_) => {
                 self.end(cx, End::Tell(ikebana_ike::CloseReason::Local, RemoveReason::Local));
             }
-            Self::InitSent(_) | Self::KeyWanted(_) | Self::AuthSent(_) | Self::Answered(_) | Self::Deciding(_) => {
+            Self::InitSent(_)
+            | Self::KeyWanted(_)
+            | Self::AuthSent(_)
+            | Self::Answered(_)
+            | Self::Deciding(_) => {
                 self.advance(|state| state.cancel(cx, FailReason::Cancelled));
             }
             Self::Closing(_) | Self::Lingering(_) | Self::Gone => {}

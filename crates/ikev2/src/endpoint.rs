@@ -173,8 +173,8 @@ impl Endpoint {
         if self.connections.len() >= self.config.limits.ike_sas {
             return Err(ApiError::Limit("IKE SAs"));
         }
-        let initial_contact =
-            peer.uniqueness != Uniqueness::Keep && !self.established().any(|other| other.peer.name == peer.name);
+        let initial_contact = peer.uniqueness != Uniqueness::Keep
+            && !self.established().any(|other| other.peer.name == peer.name);
         let handle = self.registry.ike_handle();
         let mut cx = self.context();
         let state = InitSent::start(&mut cx, handle, peer, path, initial_contact)?;

@@ -278,13 +278,7 @@ impl Established {
         }
     }
 
-    fn request(
-        &mut self,
-        cx: &mut Context<'_>,
-        spi: IkeSpi,
-        route: Route,
-        request: Request,
-    ) -> Option<End> {
+    fn request(&mut self, cx: &mut Context<'_>, spi: IkeSpi, route: Route, request: Request) -> Option<End> {
         self.leg_mut(spi)?.sa.begin(&request);
         let payloads = match &request.content {
             Ok(payloads) => payloads,

@@ -58,12 +58,8 @@ impl Attempt {
 
     /// The addresses that "dynamic" stands for, as far as they are known before the peer has answered.
     fn ends(&self) -> Ends {
-        let single = |path: Path| {
-            (
-                AddressRange::single(path.local.ip()),
-                AddressRange::single(path.remote.ip()),
-            )
-        };
+        let single =
+            |path: Path| (AddressRange::single(path.local.ip()), AddressRange::single(path.remote.ip()));
         let (local, remote) = single(self.route.path);
         let mut asked = alloc::vec::Vec::new();
         if self.peer.request.contains(&AddressRequest::Ipv4) {
@@ -130,12 +126,11 @@ impl KeyWanted {
             return attempt.fail(cx, protocol("the proof of identity cannot be computed"));
         };
         let ends = attempt.ends();
-        let offer = peer
-            .children
-            .first()
-            .and_then(|config| ChildOffer::new(cx, config.clone(), &ends, None, false));
+        let offer =
+            peer.children.first().and_then(|config| ChildOffer::new(cx, config.clone(), &ends, None, false));
         let Some(offer) = offer else {
-            return attempt.fail(cx, protocol("none of the configured ESP proposals can be carried out here"));
+            return attempt
+                .fail(cx, protocol("none of the configured ESP proposals can be carried out here"));
         };
         let mut payloads = alloc::vec![Payload::IdInitiator(identity)];
         if attempt.initial_contact {

@@ -85,19 +85,13 @@ impl IkeKeys {
         from: Contributions<'_>,
     ) -> Result<Self, Unsupported> {
         let prf_algorithm = provider.prf(suite.prf).ok_or(Unsupported)?;
-        let lengths =
-            provider.key_lengths(Some(suite.encryption), suite.integrity).ok_or(Unsupported)?;
+        let lengths = provider.key_lengths(Some(suite.encryption), suite.integrity).ok_or(Unsupported)?;
         let prf_len = prf_algorithm.key_len();
         let total = 3 * prf_len + 2 * (lengths.integrity + lengths.encryption);
         let stream = prf_plus(
             prf_algorithm,
             seed.expose(),
-            &[
-                from.initiator_nonce,
-                from.responder_nonce,
-                &from.initiator_spi.0,
-                &from.responder_spi.0,
-            ],
+            &[from.initiator_nonce, from.responder_nonce, &from.initiator_spi.0, &from.responder_spi.0],
             total,
         )
         .map_err(|_| Unsupported)?;

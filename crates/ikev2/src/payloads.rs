@@ -6,7 +6,8 @@ use ikebana_core::{EspSpi, TrafficSelectors};
 use ikebana_proposals::{KeyExchangeId, ProtocolId, SaPayload};
 
 use crate::wire::{
-    AuthPayload, ConfigPayload, DeletePayload, IdPayload, KeyExchangePayload, NotifyPayload, NotifyType, Payload,
+    AuthPayload, ConfigPayload, DeletePayload, IdPayload, KeyExchangePayload, NotifyPayload, NotifyType,
+    Payload,
 };
 
 /// The payloads of one message.

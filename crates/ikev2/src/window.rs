@@ -98,11 +98,6 @@ impl Window {
         self.outstanding = Some(Outstanding { id, exchange, octets, sent: 1, deadline });
     }
 
-    /// The outstanding request, if any.
-    pub(crate) const fn outstanding(&self) -> Option<&Outstanding> {
-        self.outstanding.as_ref()
-    }
-
     /// Whether a response with this id and exchange type answers the outstanding request.
     pub(crate) fn expects_response(&self, id: u32, exchange: ExchangeType) -> bool {
         self.outstanding.as_ref().is_some_and(|request| request.id == id && request.exchange == exchange)

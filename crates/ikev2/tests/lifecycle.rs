@@ -47,10 +47,6 @@ fn a_wrong_pre_shared_key_is_named_on_both_sides() {
     pair.initiate(0);
     pair.run_secs(5);
     assert!(pair.hosts[0].said().contains("AUTHENTICATION_FAILED"), "{}", pair.hosts[0].said());
-    assert!(
-        pair.hosts[1].said().contains("does not have the pre-shared key"),
-        "{}",
-        pair.hosts[1].said()
-    );
+    assert!(pair.hosts[1].said().contains("does not have the pre-shared key"), "{}", pair.hosts[1].said());
     pair.finish();
 }

@@ -104,8 +104,9 @@ impl ChildOffer {
         let chosen = confirm_child(&self.sa, sa).map_err(|mismatch| {
             ChildFailure::Protocol(alloc::format!("the peer chose what was not offered: {mismatch}"))
         })?;
-        let outbound = child_spi(&chosen.spi)
-            .ok_or_else(|| ChildFailure::Protocol(alloc::string::String::from("invalid SPI in the SA payload")))?;
+        let outbound = child_spi(&chosen.spi).ok_or_else(|| {
+            ChildFailure::Protocol(alloc::string::String::from("invalid SPI in the SA payload"))
+        })?;
         let local = payloads.ts_initiator().ok_or_else(|| missing("TSi payload"))?.clone();
         let remote = payloads.ts_responder().ok_or_else(|| missing("TSr payload"))?.clone();
         let transport = payloads.has(NotifyType::USE_TRANSPORT_MODE);
@@ -126,7 +127,8 @@ impl ChildOffer {
         if !selectors::is_within(&local, &self.local) || !selectors::is_within(&remote, &self.remote) {
             return Err(ChildFailure::Protocol(alloc::format!(
                 "the peer answered with local {local} remote {remote}, more than the offered local {} remote {}",
-                self.local, self.remote
+                self.local,
+                self.remote
             )));
         }
         Ok(Terms { chosen, outbound, local, remote, mode })
@@ -139,11 +141,13 @@ impl ChildOffer {
             NotifyType::NO_PROPOSAL_CHOSEN => ChildFailure::ProposalRejected {
                 offered: self.proposals.iter().map(|proposal| alloc::format!("{proposal}")).collect(),
             },
-            NotifyType::TS_UNACCEPTABLE | NotifyType::SINGLE_PAIR_REQUIRED => ChildFailure::SelectorsRejected {
-                notify: name(),
-                local: self.local.clone(),
-                remote: self.remote.clone(),
-            },
+            NotifyType::TS_UNACCEPTABLE | NotifyType::SINGLE_PAIR_REQUIRED => {
+                ChildFailure::SelectorsRejected {
+                    notify: name(),
+                    local: self.local.clone(),
+                    remote: self.remote.clone(),
+                }
+            }
             NotifyType::INVALID_KE_PAYLOAD => ChildFailure::KeyExchangeRejected {
                 wanted: wanted_group(error).unwrap_or(KeyExchangeId::NONE),
                 offered: self.groups(),

@@ -93,9 +93,13 @@ fn fill(templates: &[SelectorTemplate], addresses: &[AddressRange]) -> TrafficSe
     for template in templates {
         match *template {
             SelectorTemplate::Fixed(selector) => filled.push(selector),
-            SelectorTemplate::Dynamic { protocol, ports } => filled.extend(addresses.iter().map(|address| {
-                TrafficSelector { protocol, addresses: *address, ports }
-            })),
+            SelectorTemplate::Dynamic { protocol, ports } => {
+                filled.extend(addresses.iter().map(|address| TrafficSelector {
+                    protocol,
+                    addresses: *address,
+                    ports,
+                }))
+            }
         }
     }
     filled.dedup();

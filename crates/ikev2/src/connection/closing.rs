@@ -86,7 +86,12 @@ impl Closing {
     }
 
     /// Acts on a verified message.
-    pub(crate) fn process(mut self: Box<Self>, cx: &mut Context<'_>, route: Route, verified: Verified) -> State {
+    pub(crate) fn process(
+        mut self: Box<Self>,
+        cx: &mut Context<'_>,
+        route: Route,
+        verified: Verified,
+    ) -> State {
         match verified {
             Verified::Again(answer) => {
                 cx.transmit(route.path, route.encapsulated, &answer);

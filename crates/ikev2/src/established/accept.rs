@@ -13,9 +13,7 @@ use crate::child::negotiate::{Wanted, choose};
 use crate::child::{Agreed, Child, ChildState};
 use crate::context::Context;
 use crate::payloads::{Payloads, invalid_key_exchange, notify, notify_child};
-use crate::wire::{
-    KeyExchangePayload, NotifyPayload, NotifyType, Payload, TrafficSelectorPayload,
-};
+use crate::wire::{KeyExchangePayload, NotifyPayload, NotifyType, Payload, TrafficSelectorPayload};
 
 /// What a refused request is answered with.
 pub(super) type Refused = Payload;
@@ -120,11 +118,11 @@ impl Established {
         let new = child.handle;
         self.children.insert(new, child);
         if let Some(old) = old {
-            self.note_replacement(cx, old, Rival {
-                child: new,
-                initiator_nonce: theirs.to_vec(),
-                responder_nonce: ours,
-            });
+            self.note_replacement(
+                cx,
+                old,
+                Rival { child: new, initiator_nonce: theirs.to_vec(), responder_nonce: ours },
+            );
         }
         Ok(answer)
     }

@@ -142,13 +142,12 @@ impl Established {
         payloads: &Payloads,
     ) -> Result<IkeSa, Option<(KeyExchangeId, Vec<KeyExchangeId>, Vec<KeyExchangeId>)>> {
         if let Some(error) = payloads.error() {
-            let wanted = (error.kind == NotifyType::INVALID_KE_PAYLOAD).then(|| wanted_group(error)).flatten();
-            let retry =
-                wanted.filter(|group| rekey.groups.contains(group) && !rekey.tried.contains(group));
+            let wanted =
+                (error.kind == NotifyType::INVALID_KE_PAYLOAD).then(|| wanted_group(error)).flatten();
+            let retry = wanted.filter(|group| rekey.groups.contains(group) && !rekey.tried.contains(group));
             return Err(retry.map(|group| (group, rekey.groups, rekey.tried)));
         }
-        let (Some(sa), Some(nonce), Some(key)) =
-            (payloads.sa(), payloads.nonce(), payloads.key_exchange())
+        let (Some(sa), Some(nonce), Some(key)) = (payloads.sa(), payloads.nonce(), payloads.key_exchange())
         else {
             return Err(None);
         };
@@ -230,8 +229,7 @@ impl Established {
             keys,
             window: Window::new(0, 0, cx.config.limits.window),
         }));
-        let rival =
-            RivalLeg { spi: local_spi, initiator_nonce: theirs.to_vec(), responder_nonce: ours };
+        let rival = RivalLeg { spi: local_spi, initiator_nonce: theirs.to_vec(), responder_nonce: ours };
         match self.leg_mut(spi).map(|leg| &mut leg.exchange) {
             // Both at once: our answer will show whose exchange has the lowest nonce.
             Some(Some(Exchange::RekeyIke(rekey))) => rekey.rival = Some(rival),

@@ -5,9 +5,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use ikebana_core::{EspSpi, Flow, IkeSpi, Instant};
-use ikebana_ike::{
-    ApiError, ChildConfig, ChildFailure, ChildHandle, Event, ExchangeType, RemoveReason,
-};
+use ikebana_ike::{ApiError, ChildConfig, ChildFailure, ChildHandle, Event, ExchangeType, RemoveReason};
 use ikebana_proposals::ProtocolId;
 
 use super::{End, Established, Exchange, Fate};
@@ -36,7 +34,9 @@ impl Task {
     fn is_same(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Create(a, flow_a), Self::Create(b, flow_b)) => a.name == b.name && flow_a == flow_b,
-            (Self::RekeyChild(a), Self::RekeyChild(b)) | (Self::DeleteChild(a), Self::DeleteChild(b)) => a == b,
+            (Self::RekeyChild(a), Self::RekeyChild(b)) | (Self::DeleteChild(a), Self::DeleteChild(b)) => {
+                a == b
+            }
             (Self::DeleteStray(_, a), Self::DeleteStray(_, b)) => a == b,
             (Self::RekeyIke, Self::RekeyIke) | (Self::Liveness, Self::Liveness) => true,
             (
@@ -71,10 +71,6 @@ impl Queue {
     /// When the next task may start.
     pub(crate) fn next(&self) -> Option<Instant> {
         self.0.iter().map(|(at, _)| *at).min()
-    }
-
-    pub(crate) fn contains(&self, task: &Task) -> bool {
-        self.0.iter().any(|(_, waiting)| waiting.is_same(task))
     }
 
     fn pop(&mut self, now: Instant) -> Option<Task> {

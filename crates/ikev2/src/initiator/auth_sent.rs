@@ -110,10 +110,9 @@ impl AuthSent {
         }
         match self.transcript.check(cx.provider, &self.sa, &self.key, &id.body(), auth) {
             Some(proof) => Ok((proof, remote_id)),
-            None => Err(AuthenticationFailed::WrongPreSharedKey {
-                local_id: peer.local_id.clone(),
-                remote_id,
-            }),
+            None => {
+                Err(AuthenticationFailed::WrongPreSharedKey { local_id: peer.local_id.clone(), remote_id })
+            }
         }
     }
 
@@ -220,13 +219,8 @@ fn first_child(
     let terms = offer.check(payloads, asked)?;
     let suite = terms.chosen.suite;
     let leg = established.leg(established.current).ok_or(ChildFailure::IkeSaGone)?;
-    let keys = leg.sa.keys.child(
-        cx.provider,
-        &suite,
-        None,
-        &transcript.local_nonce,
-        &transcript.remote_nonce,
-    );
+    let keys =
+        leg.sa.keys.child(cx.provider, &suite, None, &transcript.local_nonce, &transcript.remote_nonce);
     let (outbound_keys, inbound_keys) =
         keys.map_err(|_| ChildFailure::Protocol("keys cannot be derived".to_string()))?;
     Ok(Agreed {

@@ -118,8 +118,7 @@ impl InitSent {
         payloads.push(Payload::Nonce(self.nonce.clone()));
         let encapsulation = self.attempt.peer.encapsulation;
         payloads.extend(nat_payloads(cx, spi, IkeSpi::ZERO, route.path, encapsulation));
-        let header =
-            clear_header(spi, IkeSpi::ZERO, ExchangeType::IKE_SA_INIT, Flags::v2(true, false), 0);
+        let header = clear_header(spi, IkeSpi::ZERO, ExchangeType::IKE_SA_INIT, Flags::v2(true, false), 0);
         self.window = Window::new(0, 0, cx.config.limits.window);
         // An offer too long to encode cannot come out of a checked configuration; if it does, silence and the
         // timeout tell.
@@ -227,8 +226,7 @@ impl InitSent {
 
     fn restart(mut self: Box<Self>, cx: &mut Context<'_>, group: KeyExchangeId) -> State {
         self.restarts = self.restarts.saturating_add(1);
-        let algorithm =
-            if self.restarts > MOST_RESTARTS { None } else { cx.provider.key_exchange(group) };
+        let algorithm = if self.restarts > MOST_RESTARTS { None } else { cx.provider.key_exchange(group) };
         let Some(algorithm) = algorithm else {
             let offered = self.groups();
             return self.attempt.fail(cx, FailReason::KeyExchangeRejected { wanted: group, offered });
@@ -315,11 +313,7 @@ impl InitSent {
             let offered = self.proposals.iter().map(ToString::to_string).collect();
             return FailReason::ProposalRejected { offered };
         }
-        FailReason::PeerError {
-            exchange: ExchangeType::IKE_SA_INIT,
-            code: kind.0,
-            notify: kind.to_string(),
-        }
+        FailReason::PeerError { exchange: ExchangeType::IKE_SA_INIT, code: kind.0, notify: kind.to_string() }
     }
 }
 

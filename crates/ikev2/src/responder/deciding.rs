@@ -67,7 +67,6 @@ impl Deciding {
         self.base.deadline
     }
 
-
     pub(crate) const fn sa(&self) -> &crate::sa::IkeSa {
         &self.base.sa
     }
@@ -171,8 +170,7 @@ impl Deciding {
         let wanted = self.payloads.config().and_then(addresses::demanded);
         match wanted {
             Some(wanted) if peer.assigns_addresses => {
-                let demand =
-                    AddressDemand { ike: self.base.handle, peer: peer.clone(), remote_id, wanted };
+                let demand = AddressDemand { ike: self.base.handle, peer: peer.clone(), remote_id, wanted };
                 self.query = cx.ask(self.base.handle, Query::AssignAddress(demand));
                 self.stage = Stage::Address(peer, key, proof);
                 State::Deciding(self)

@@ -82,8 +82,7 @@ impl Host {
             Box::new(SeededRng::new(seed)),
             Box::new(ikebana_core::spi::ShardedSpis::unsharded()),
         );
-        let keys =
-            Keys { peer: peer.clone(), psk: Secret::from_slice(psk.as_bytes()), assign: None };
+        let keys = Keys { peer: peer.clone(), psk: Secret::from_slice(psk.as_bytes()), assign: None };
         Self {
             id,
             address,
@@ -187,7 +186,8 @@ impl Host {
         self.installed
             .keys()
             .filter(|(child, direction)| {
-                *direction == Direction::Outbound && self.installed.contains_key(&(*child, Direction::Inbound))
+                *direction == Direction::Outbound
+                    && self.installed.contains_key(&(*child, Direction::Inbound))
             })
             .count()
     }
