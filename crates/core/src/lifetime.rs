@@ -50,7 +50,8 @@ impl Lifetime {
     pub fn jittered(self, rng: &mut dyn SecureRandom) -> Self {
         let percent = self.jitter_percent.min(100);
         let mut draw = |value: u64| {
-            let most = value / 100 * u64::from(percent);
+            let most = u128::from(value) * u128::from(percent) / 100;
+            let most = u64::try_from(most).unwrap_or(value);
             let taken = jitter(rng, Duration::from_micros(most)).as_micros();
             value.saturating_sub(u64::try_from(taken).unwrap_or(most))
         };
@@ -83,6 +84,7 @@ mod tests {
         let plain = Lifetime {
             soft_bytes: Some(1_000_000),
             hard_bytes: Some(2_000_000),
+            soft_packets: Some(50),
             ..Lifetime::by_time(Duration::from_secs(3_600))
         };
         for seed in 0..=u8::MAX {
@@ -90,6 +92,7 @@ mod tests {
             let soft = drawn.soft_time.unwrap();
             assert!(soft <= Duration::from_secs(3_600) && soft >= Duration::from_secs(3_240), "{soft:?}");
             assert!((900_000..=1_000_000).contains(&drawn.soft_bytes.unwrap()));
+            assert!((45..=50).contains(&drawn.soft_packets.unwrap()));
             assert_eq!((drawn.hard_time, drawn.hard_bytes), (plain.hard_time, plain.hard_bytes));
         }
     }
