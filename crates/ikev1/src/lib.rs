@@ -1,3 +1,12 @@
-//! Being written.
+//! IKEv1, RFC 2409, as far as it goes today: the message format, and nothing else.
+//!
+//! [`wire`] reads and writes messages, so that a tool can show what two IKEv1 peers say to each other. There
+//! are no exchanges here: this crate can not negotiate, authenticate, encrypt or answer anything.
 #![no_std]
 #![forbid(unsafe_code)]
+
+extern crate alloc;
+#[cfg(feature = "std")]
+extern crate std;
+
+pub mod wire;

@@ -1,0 +1,37 @@
+//! ISAKMP messages (RFC 2408) with the payloads of IKEv1 (RFC 2409), the IPsec DOI (RFC 2407) and what came
+//! after: NAT traversal (RFC 3947), mode config and fragments.
+//!
+//! [`parse`] reads a datagram. The content of an encrypted message is left as it is: decrypting needs the
+//! state of the exchange. [`parse_chain`] reads the text once somebody has decrypted it. [`encode`] and
+//! [`encode_chain`] are the ways back.
+//!
+//! Reserved octets are ignored and written as zero; payloads of unknown types are kept.
+
+mod attribute;
+mod certificate;
+mod chain;
+mod config;
+mod delete;
+mod fragment;
+mod identification;
+pub mod limits;
+mod message;
+mod notify;
+mod payload;
+mod registries;
+mod sa;
+
+pub use attribute::{Attribute, AttributeValue};
+pub use certificate::CertPayload;
+pub use config::ConfigPayload;
+pub use delete::DeletePayload;
+pub use fragment::FragmentPayload;
+pub use identification::IdPayload;
+pub use message::{Body, Message, ParseError, encode, encode_chain, parse, parse_chain};
+pub use notify::NotifyPayload;
+pub use payload::Payload;
+pub use registries::{
+    CertEncoding, ConfigAttribute, ConfigType, DOI_IPSEC, IdType, NotifyType, PayloadType,
+    SITUATION_IDENTITY_ONLY,
+};
+pub use sa::{Proposal, SaPayload, Transform};
