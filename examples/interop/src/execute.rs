@@ -19,6 +19,8 @@ use crate::wait;
 
 /// How long both ends may take to agree after a rekey.
 const REKEY_LIMIT: Duration = Duration::from_secs(20);
+/// How long a counted ping may take.
+const PING_LIMIT: Duration = Duration::from_secs(60);
 /// Echo requests sent this shortly before the flood ends may still be under way.
 const IN_FLIGHT_MS: u32 = 300;
 /// A flood with fewer requests than this has not shown anything.
@@ -101,15 +103,21 @@ impl<'a> Execution<'a> {
             Step::Start => self.start(),
             Step::WaitUp { seconds } => self.wait_up(Duration::from_secs(*seconds)),
             Step::WaitDown { on, seconds } => self.wait_down(*on, Duration::from_secs(*seconds)),
-            Step::Ping { count, interval, size, max_lost, from } => {
-                self.ping(*from, *count, *interval, *size, *max_lost)
+            Step::Ping { count, interval, size, max_lost, from, between } => {
+                let (source, target) = self.route(*from);
+                let route = between.clone().unwrap_or_else(|| (source.to_owned(), target.to_owned()));
+                let options = format!("-c {count} -i {} -s {size}", f64::from(*interval) / 1000.0);
+                self.ping(*from, &route, &options, *max_lost)
             }
             Step::Flood { interval } => self.start_flood(*interval),
             Step::FloodEnd { max_lost } => self.end_flood(*max_lost),
             Step::Rekey { what, by } => self.rekey(*what, &[*by]),
             Step::RekeyBoth { what } => self.rekey(*what, &[Side::Us, Side::Them]),
-            Step::Delete { by } => {
+            Step::Delete { by, comes_back } => {
                 self.daemon(*by)?.delete()?;
+                if *comes_back {
+                    return Ok(());
+                }
                 self.wait_down(Side::Us, REKEY_LIMIT)?;
                 self.wait_down(Side::Them, REKEY_LIMIT)
             }
@@ -126,7 +134,15 @@ impl<'a> Execution<'a> {
                 self.expect_cause(contains, Duration::from_secs(*seconds))
             }
             Step::ExpectStatus { path, value, seconds } => {
-                self.expect_status(path, value, Duration::from_secs(*seconds))
+                let expected = serde_json::to_value(value)?;
+                let what = format!("{path} = {expected}");
+                self.expect_status(path, &what, *seconds, |found| found == Some(&expected))
+            }
+            Step::ExpectStatusAtLeast { path, value, seconds } => {
+                let what = format!("{path} >= {value}");
+                self.expect_status(path, &what, *seconds, |found| {
+                    found.and_then(Json::as_u64).is_some_and(|found| found >= *value)
+                })
             }
             Step::ExpectWire { kind } => self.expect_wire(*kind),
             Step::NoLeaks => self.no_leaks(),
@@ -172,19 +188,14 @@ impl<'a> Execution<'a> {
         }
     }
 
-    fn ping(&mut self, from: Side, count: u32, interval: u32, size: u32, max_lost: u32) -> Result<()> {
+    fn ping(&mut self, from: Side, route: &(String, String), options: &str, max_lost: u32) -> Result<()> {
         let answering = match from {
             Side::Us => Side::Them,
             Side::Them => Side::Us,
         };
-        let (source, target) = self.route(from);
         let before = self.packets_in(answering)?;
-        let place = self.lab.place(from)?;
-        let command = format!(
-            "ping -n -q -c {count} -i {} -W 2 -s {size} -I {source} {target}",
-            f64::from(interval) / 1000.0
-        );
-        let finished = place.try_run(&command, Duration::from_secs(u64::from(count * interval / 1000) + 20))?;
+        let command = format!("ping -n -q -W 2 {options} -I {} {}", route.0, route.1);
+        let finished = self.lab.place(from)?.try_run(&command, PING_LIMIT)?;
         let tally = ping::finished(&finished.output)?;
         if tally.lost > max_lost {
             bail!("{} of {} echo requests were lost:\n{}", tally.lost, tally.sent, finished.output);
@@ -290,13 +301,18 @@ impl<'a> Execution<'a> {
         })
     }
 
-    fn expect_status(&mut self, path: &str, value: &toml::Value, limit: Duration) -> Result<()> {
-        let expected = serde_json::to_value(value)?;
+    fn expect_status(
+        &mut self,
+        path: &str,
+        what: &str,
+        seconds: u64,
+        fits: impl Fn(Option<&Json>) -> bool,
+    ) -> Result<()> {
         let pointer = format!("/{}", path.replace('.', "/"));
-        wait::until(&format!("our status to have {path} = {expected}"), limit, || {
+        wait::until(&format!("our status to have {what}"), Duration::from_secs(seconds), || {
             let status = self.daemon(Side::Us)?.status()?.context("our gateway does not run")?;
             let found = status.pointer(&pointer);
-            Ok(if found == Some(&expected) { Ok(()) } else { Err(format!("it is {found:?}")) })
+            Ok(if fits(found) { Ok(()) } else { Err(format!("it is {found:?}")) })
         })
     }
 

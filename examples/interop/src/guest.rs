@@ -150,7 +150,7 @@ for module in {MODULES}; do modprobe -d /mod $module 2>/dev/null; done
 ip link set lo up
 [ -e /sys/class/net/vec0 ] && ip link set vec0 name eth0
 ip addr add {outer}/24 dev eth0; ip addr add {GUEST_CONTROL}/24 dev eth0
-ip addr add {inner}/32 dev lo; ip addr add {outer6}/64 dev eth0 nodad; ip addr add {inner6}/128 dev lo nodad
+ip addr add {inner}/32 dev lo; ip addr add {second}/32 dev lo; ip addr add {outer6}/64 dev eth0 nodad; ip addr add {inner6}/128 dev lo nodad
 ip link set eth0 up
 ip route add default via {gateway}; ip -6 route add default via {gateway6}
 sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.eth0.rp_filter=0 \
@@ -161,6 +161,7 @@ while :; do wait; sleep 1; done
 ",
         outer = them.outer,
         inner = them.inner,
+        second = them.second,
         outer6 = them.outer6,
         inner6 = them.inner6,
         gateway = us.outer,

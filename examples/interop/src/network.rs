@@ -28,6 +28,8 @@ pub(crate) struct End {
     pub(crate) seen_as: &'static str,
     /// The host address inside the tunnel.
     pub(crate) inner: &'static str,
+    /// A second host, in a network of its own.
+    pub(crate) second: &'static str,
     /// The protected network.
     pub(crate) net: &'static str,
     pub(crate) outer6: &'static str,
@@ -41,6 +43,7 @@ const US: End = End {
     outer: "10.77.0.1",
     seen_as: "10.77.0.1",
     inner: "10.77.1.1",
+    second: "10.77.5.1",
     net: "10.77.1.0/24",
     outer6: "fd77::1",
     inner6: "fd77:1::1",
@@ -51,6 +54,7 @@ const THEM: End = End {
     outer: "10.77.0.2",
     seen_as: "10.77.0.2",
     inner: "10.77.2.1",
+    second: "10.77.6.1",
     net: "10.77.2.0/24",
     outer6: "fd77::2",
     inner6: "fd77:2::1",
@@ -179,8 +183,8 @@ impl Network {
             Topology::Nat(behind) => {
                 let r = self.names.get(2).map(String::as_str).unwrap_or_default();
                 host(&format!(
-                    "ip -n {u} link add eth0 type veth peer name up netns {r}
-                     ip -n {t} link add eth0 type veth peer name tp netns {r}"
+                    "ip -n {u} link add eth0 type veth peer name ru netns {r}
+                     ip -n {t} link add eth0 type veth peer name rt netns {r}"
                 ))?;
                 setup_router(r, behind)?;
                 let (ours, theirs) = match behind {
@@ -231,12 +235,13 @@ fn remove_namespace(name: &str) {
 }
 
 fn setup_end(namespace: &str, end: End, gateway: &str, gateway6: &str) -> Result<()> {
-    let End { outer, inner, net, outer6, inner6, net6, .. } = end;
+    let End { outer, inner, second, net, outer6, inner6, net6, .. } = end;
     host(&format!(
         "set -e
         ip -n {namespace} addr add {outer}/24 dev eth0
         ip -n {namespace} addr add {outer6}/64 dev eth0 nodad
         ip -n {namespace} addr add {inner}/32 dev lo
+        ip -n {namespace} addr add {second}/32 dev lo
         ip -n {namespace} addr add {inner6}/128 dev lo nodad
         ip -n {namespace} link set eth0 up
         # Without a tunnel protected traffic would go this way; it is counted and dropped below.
@@ -254,7 +259,7 @@ table inet ikei {{
   counter n_udp {{ }}
   chain out {{
     type filter hook output priority 0;
-    oifname \"eth0\" ip saddr {net} counter name n_clear drop
+    oifname \"eth0\" ip saddr {{ {net}, {second} }} counter name n_clear drop
     oifname \"eth0\" ip6 saddr {net6} counter name n_clear drop
     oifname \"eth0\" meta l4proto 50 counter name n_esp
     oifname \"eth0\" udp sport 4500 @th,64,32 != 0 counter name n_udp
@@ -275,8 +280,8 @@ N"
 
 fn setup_router(r: &str, behind: Side) -> Result<()> {
     let (inside, outside, address) = match behind {
-        Side::Us => ("up", "tp", "10.77.8.254"),
-        Side::Them => ("tp", "up", "10.77.9.254"),
+        Side::Us => ("ru", "rt", "10.77.8.254"),
+        Side::Them => ("rt", "ru", "10.77.9.254"),
     };
     host(&format!(
         "set -e

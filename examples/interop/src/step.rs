@@ -56,6 +56,9 @@ pub(crate) enum Step {
         max_lost: u32,
         #[serde(default = "us")]
         from: Side,
+        /// Other addresses than the ends' inner ones.
+        #[serde(default)]
+        between: Option<(String, String)>,
     },
     /// Echo requests in the background until `flood-end`.
     Flood {
@@ -71,8 +74,12 @@ pub(crate) enum Step {
     Rekey { what: SaKind, by: Side },
     /// Both ends rekey at the same moment, and both come to agree on one SA.
     RekeyBoth { what: SaKind },
-    /// One end deletes the IKE SA, and both ends come to have none.
-    Delete { by: Side },
+    /// One end deletes the IKE SA, and both ends come to have none, unless one is to come back.
+    Delete {
+        by: Side,
+        #[serde(default)]
+        comes_back: bool,
+    },
     /// Kills a daemon without a farewell.
     Kill { who: Side },
     /// Asks a daemon to leave and waits until it has.
@@ -104,6 +111,13 @@ pub(crate) enum Step {
         #[serde(default = "default_timeout")]
         seconds: u64,
     },
+    /// A number in our status that grows to at least the value.
+    ExpectStatusAtLeast {
+        path: String,
+        value: u64,
+        #[serde(default = "default_timeout")]
+        seconds: u64,
+    },
     /// How our packets crossed the wire so far.
     ExpectWire { kind: Wire },
     /// Nothing that should be protected left an end in clear.
@@ -119,6 +133,7 @@ impl Step {
             self,
             Step::ExpectCause { .. }
                 | Step::ExpectStatus { .. }
+                | Step::ExpectStatusAtLeast { .. }
                 | Step::ExpectWire { .. }
                 | Step::ExpectLog { who: Side::Us, .. }
         )

@@ -217,7 +217,13 @@ fn ike_sa(node: &Node) -> IkeSa {
     IkeSa {
         established: node.text("state") == Some("ESTABLISHED"),
         spis: Some((spi("initiator-spi"), spi("responder-spi"))),
-        children: children.into_iter().flat_map(|children| children.values()).map(child_sa).collect(),
+        children: children
+            .into_iter()
+            .flat_map(|children| children.values())
+            // A deleted Child SA is kept for some seconds, for packets that are still under way.
+            .filter(|child| child.text("state") != Some("DELETED"))
+            .map(child_sa)
+            .collect(),
     }
 }
 
