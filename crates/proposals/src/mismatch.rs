@@ -8,7 +8,7 @@ use core::fmt;
 use thiserror::Error;
 
 use crate::properties::Encryption;
-use crate::proposal::Word;
+use crate::proposal::{Word, matching_prfs};
 use crate::registries::{EncryptionId, IntegrityId, KeyExchangeId, PrfId, SequenceNumbersId, TransformType};
 use crate::select::{absent_or_none, kind_fits, spi_fits};
 use crate::wire::{OfferedProposal, SaPayload, Transform};
@@ -161,11 +161,35 @@ fn is_same(ours: &Transform, theirs: &Transform) -> bool {
     ours == theirs && !theirs.unknown_attributes
 }
 
+/// A proposal in keywords, as a configuration would have it: integrity before PRF, and neither a PRF that
+/// follows from the integrity algorithm nor the absence of ESN is said.
 fn keywords(proposal: &OfferedProposal) -> String {
     if proposal.transforms.is_empty() {
         return "nothing".to_string();
     }
-    let words: Vec<String> = proposal.transforms.iter().map(word).collect();
+    let ids = |kind| proposal.transforms_of(kind).map(|transform| transform.id);
+    let integrity: Vec<IntegrityId> = ids(TransformType::INTEG).map(IntegrityId).collect();
+    let prf: Vec<PrfId> = ids(TransformType::PRF).map(PrfId).collect();
+    let prf_follows = prf == matching_prfs(&integrity);
+    let no_esn = ids(TransformType::ESN).all(|id| id == SequenceNumbersId::NO_ESN.0);
+    let mut said: Vec<&Transform> = proposal
+        .transforms
+        .iter()
+        .filter(|transform| {
+            let follows = (transform.kind == TransformType::PRF && prf_follows)
+                || (transform.kind == TransformType::ESN && no_esn);
+            !follows || transform.unknown_attributes
+        })
+        .collect();
+    said.sort_by_key(|transform| match transform.kind {
+        TransformType::ENCR => 0,
+        TransformType::INTEG => 1,
+        TransformType::PRF => 2,
+        TransformType::KE => 3,
+        TransformType::ESN => 5,
+        _ => 4,
+    });
+    let words: Vec<String> = said.into_iter().map(word).collect();
     words.join("-")
 }
 

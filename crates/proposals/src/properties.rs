@@ -446,3 +446,75 @@ impl KeyExchangeId {
         matches!(self, Self::ML_KEM_512 | Self::ML_KEM_768 | Self::ML_KEM_1024)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+
+    #[test]
+    fn a_key_length_is_there_exactly_where_it_is_negotiated() {
+        let read = Encryption::from_transform;
+        assert_eq!(read(EncryptionId::AES_CBC, None), None);
+        for bits in [0, 1, 127, 129, 136, 512, 65_535] {
+            assert_eq!(read(EncryptionId::AES_CBC, Some(bits)), None, "{bits}");
+        }
+        for bits in [128, 192, 256] {
+            let encryption = read(EncryptionId::AES_CBC, Some(bits)).unwrap();
+            assert_eq!(encryption.attribute(), Some(bits));
+            assert_eq!(encryption.key_len(), Some(usize::from(bits) / 8));
+        }
+        assert_eq!(read(EncryptionId::TRIPLE_DES, Some(192)), None);
+        assert_eq!(read(EncryptionId::TRIPLE_DES, None).unwrap().key_len(), Some(24));
+        assert_eq!(read(EncryptionId::CHACHA20_POLY1305, Some(256)), None);
+        assert_eq!(read(EncryptionId::CHACHA20_POLY1305, None).unwrap().key_len(), Some(32));
+        assert_eq!(read(EncryptionId::NULL, Some(0)), None);
+        assert_eq!(read(EncryptionId::NULL, None).unwrap().key_len(), Some(0));
+        assert_eq!(read(EncryptionId::BLOWFISH, Some(448)).unwrap().key_len(), Some(56));
+        assert_eq!(read(EncryptionId::BLOWFISH, Some(449)), None);
+        assert_eq!(read(EncryptionId(1025), None), None);
+        assert_eq!(read(EncryptionId(1025), Some(128)), None);
+    }
+
+    #[test]
+    fn combined_modes_have_an_icv_and_others_do_not() {
+        for &id in EncryptionId::KNOWN {
+            assert_eq!(id.is_aead(), id.icv_len() > 0, "{id}");
+            assert!(!id.is_aead() || id.block_len() == 1, "{id}");
+            assert!(!id.is_aead() || id.salt_len() > 0, "{id}");
+        }
+    }
+
+    #[test]
+    fn encryption_prints_as_its_keyword_or_its_name() {
+        let print = |id, bits| Encryption::new(id, bits).to_string();
+        assert_eq!(print(EncryptionId::AES_GCM_16, 256), "aes256gcm16");
+        assert_eq!(print(EncryptionId::TRIPLE_DES, 0), "3des");
+        assert_eq!(print(EncryptionId::KUZNYECHIK_MGM_KTREE, 0), "ENCR_KUZNYECHIK_MGM_KTREE");
+        assert_eq!(print(EncryptionId::AES_GCM_16_IIV, 128), "ENCR_AES_GCM_16_IIV_128");
+        assert_eq!(print(EncryptionId(1025), 7), "ENCR_1025_7");
+    }
+
+    #[test]
+    fn integrity_lengths_are_those_of_the_rfcs() {
+        // RFC 2404, RFC 4868 2.6, RFC 3566.
+        for (id, key, icv) in [
+            (IntegrityId::HMAC_SHA1_96, 20, 12),
+            (IntegrityId::HMAC_SHA2_256_128, 32, 16),
+            (IntegrityId::HMAC_SHA2_384_192, 48, 24),
+            (IntegrityId::HMAC_SHA2_512_256, 64, 32),
+            (IntegrityId::AES_XCBC_96, 16, 12),
+            (IntegrityId::NONE, 0, 0),
+        ] {
+            assert_eq!((id.key_len(), id.icv_len()), (key, icv), "{id}");
+        }
+    }
+
+    #[test]
+    fn every_key_exchange_method_but_none_has_a_public_length() {
+        for &id in KeyExchangeId::KNOWN {
+            assert_eq!(id.public_len().is_none(), id == KeyExchangeId::NONE, "{id}");
+        }
+        assert_eq!(KeyExchangeId(1025).public_len(), None);
+    }
+}

@@ -275,7 +275,7 @@ fn push<T: PartialEq>(
     Ok(())
 }
 
-fn matching_prfs(integrity: &[IntegrityId]) -> Vec<PrfId> {
+pub(crate) fn matching_prfs(integrity: &[IntegrityId]) -> Vec<PrfId> {
     let mut prfs = Vec::new();
     for prf in integrity.iter().filter_map(|id| id.matching_prf()) {
         if !prfs.contains(&prf) {
