@@ -1,3 +1,119 @@
-//! Being written.
+//! The ESP data path (RFC 4303): packets in, packets out, nothing else.
+//!
+//! An [`OutboundSa`] seals packets in place and an [`InboundSa`] opens them. Neither does I/O, reads a clock or
+//! allocates per packet. How SAs come to be is not this crate's business: the keys in [`EspParams`] may come
+//! from IKEv2, IKEv1 or a file.
+//!
+//! # The loop
+//!
+//! ```
+//! use ikebana_core::{EspSpi, Secret, SecureRandom};
+//! use ikebana_crypto::CryptoProvider;
+//! use ikebana_esp::*;
+//! use ikebana_proposals::{ChildSuite, Encryption, EncryptionId, KeyExchangeId, ProtocolId};
+//!
+//! # struct Rng;
+//! # impl SecureRandom for Rng {
+//! #     fn fill_public(&mut self, out: &mut [u8]) { out.fill(4) }
+//! #     fn fill_secret(&mut self, out: &mut [u8]) { out.fill(4) }
+//! # }
+//! let params = || EspParams::tunnel(
+//!     EspSpi::new(0x1000).unwrap(),
+//!     ChildSuite {
+//!         protocol: ProtocolId::ESP,
+//!         encryption: Some(Encryption::new(EncryptionId::AES_GCM_16, 128)),
+//!         integrity: None,
+//!         key_exchange: None,
+//!         additional: [KeyExchangeId::NONE; 7],
+//!         esn: false,
+//!     },
+//!     [Secret::new(vec![7; 20]), Secret::new(vec![])],
+//!     [192, 0, 2, 1].into(),
+//!     [198, 51, 100, 1].into(),
+//! );
+//! let provider = CryptoProvider::rust_crypto();
+//! let mut ours = OutboundSa::new(params(), &provider, &mut Rng)?;
+//! let mut theirs = InboundSa::new(params(), &provider)?;
+//!
+//! // A packet from the inner side, in a buffer with room around it.
+//! let ping = [
+//!     0x45, 0, 0, 28, 0, 0, 0x40, 0, 64, 1, 0x65, 0xdb, 10, 0, 0, 1, 10, 1, 0, 1, // IPv4
+//!     8, 0, 0xf7, 0xfd, 0, 1, 0, 1, // echo request
+//! ];
+//! let mut buffer = [0; 256];
+//! buffer[64..92].copy_from_slice(&ping);
+//! let mut packet = PacketBuf::new(&mut buffer, 64..92).unwrap();
+//!
+//! // What goes to the socket starts with the SPI ...
+//! let outer = ours.encapsulate(&mut packet)?;
+//! assert!(packet.payload().starts_with(&[0, 0, 0x10, 0]) && outer.dont_fragment);
+//!
+//! // ... and what comes from the other side's socket does too.
+//! let received = ReceivedOuter { tos: Some(outer.tos), ttl: None };
+//! assert_eq!(theirs.decapsulate(&mut packet, received)?, Delivered::Packet);
+//! assert_eq!(packet.payload(), ping);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! | job | outbound | inbound |
+//! |---|---|---|
+//! | one IP packet, the socket makes the outer headers | [`encapsulate`](OutboundSa::encapsulate) | [`decapsulate`](InboundSa::decapsulate) |
+//! | one IP packet, all headers in the buffer | [`encapsulate_whole`](OutboundSa::encapsulate_whole) | [`decapsulate_whole`](InboundSa::decapsulate_whole) |
+//! | many packets | [`prepare`](OutboundSa::prepare) each, then [`seal_batch`](OutboundSa::seal_batch) | [`open_batch`](InboundSa::open_batch), then [`deliver`](InboundSa::deliver) each |
+//! | cryptography alone | [`seal`](OutboundSa::seal) | [`open`](InboundSa::open) |
+//! | on several cores | [`reserve`](OutboundSa::reserve), then [`SealKey::seal_at`] | [`check`](InboundSa::check), [`OpenKey::open_at`], [`commit`](InboundSa::commit) |
+//!
+//! # What is not here
+//!
+//! AH, IP compression, ESP in TCP, fragmentation and reassembly of outer packets, wrapped ESP (RFC 5840), IPTFS
+//! (RFC 9347), multicast SAs, and the resynchronization of extended sequence numbers after a loss of 2³² packets
+//! (RFC 4303 A3). Which SA a packet belongs to, and whether policy allows it, is for the security databases;
+//! [`inner_flow`] reads what they want to know.
 #![no_std]
 #![forbid(unsafe_code)]
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
+extern crate alloc;
+#[cfg(feature = "std")]
+extern crate std;
+
+mod batch;
+mod buffer;
+mod checksum;
+mod ecn;
+mod error;
+mod flow;
+mod icmp;
+mod inbound;
+mod ip;
+mod key;
+mod mss;
+mod nat;
+mod outbound;
+mod outer;
+mod overhead;
+mod params;
+mod replay;
+mod sequence;
+mod stats;
+mod usage;
+
+pub use batch::{Arrived, Outgoing};
+pub use buffer::PacketBuf;
+pub use ecn::{Ecn, EcnMode, decapsulate as decapsulate_ecn};
+pub use error::{NextHeader, OpenError, SealError};
+pub use flow::{InnerFlow, inner_flow};
+pub use icmp::{MAX_TOO_BIG, packet_too_big};
+pub use inbound::{Delivered, InboundSa, ReceivedOuter};
+pub use ip::{Family, IpError};
+pub use key::{OpenKey, SealKey};
+pub use mss::clamp_mss;
+pub use outbound::{OutboundSa, Prepared};
+pub use outer::{OuterFields, OuterHeader};
+pub use overhead::Overhead;
+pub use params::{
+    DfPolicy, DscpPolicy, EspParams, FlowLabelPolicy, Mode, NatChecksum, OuterPolicy, SetupError, UdpPorts,
+};
+pub use replay::{ReplayError, ReplayWindow};
+pub use stats::{InboundStats, OutboundStats};
+pub use usage::UsageLimit;
