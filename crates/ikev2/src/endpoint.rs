@@ -254,6 +254,11 @@ impl Endpoint {
         self.timers.next()
     }
 
+    /// The source of randomness that the endpoint was given, for an owner that needs some too.
+    pub fn rng(&mut self) -> &mut dyn SecureRandom {
+        &mut *self.rng
+    }
+
     /// What has happened so far.
     #[must_use]
     pub fn stats(&self) -> &EndpointStats {

@@ -1,0 +1,110 @@
+//! What an engine is to do.
+
+use alloc::vec::Vec;
+use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
+
+use ikebana_core::datagram::{IKE_PORT, NAT_T_PORT};
+use ikebana_core::{AddressRange, Secret};
+use ikebana_esp::OuterPolicy;
+use ikebana_ike::{Limits, PeerConfig, Retransmission};
+use ikebana_sa_database::DatabaseConfig;
+
+/// What all tunnels share.
+#[derive(Clone, Debug)]
+pub struct EngineConfig {
+    /// The local port of IKE messages to a peer's port 500.
+    pub ike_port: u16,
+    /// The local port that IKE and ESP share.
+    pub nat_t_port: u16,
+    /// The bounds of work and memory in IKE.
+    pub limits: Limits,
+    /// How requests to peers that are not known yet are repeated.
+    pub retransmission: Retransmission,
+    /// The databases.
+    pub database: DatabaseConfig,
+    /// Packets kept for each tunnel while it comes up.
+    pub waiting_packets: usize,
+    /// How lost tunnels are taken up again.
+    pub retry: Retry,
+}
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        Self {
+            ike_port: IKE_PORT,
+            nat_t_port: NAT_T_PORT,
+            limits: Limits::default(),
+            retransmission: Retransmission::default(),
+            database: DatabaseConfig::default(),
+            waiting_packets: 32,
+            retry: Retry::default(),
+        }
+    }
+}
+
+/// Waits between attempts at a tunnel that is to be kept. They double from `first` to `longest`, with up to a
+/// quarter taken off by chance, and never end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retry {
+    /// Wait after the first failure.
+    pub first: Duration,
+    /// The longest wait.
+    pub longest: Duration,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self { first: Duration::from_secs(1), longest: Duration::from_secs(60) }
+    }
+}
+
+/// One tunnel: a peer, and when to talk to it.
+///
+/// There is no `Debug`, since it owns the pre-shared key.
+pub struct TunnelConfig {
+    /// The peer: identities, suites, child SAs. Its name is the tunnel's name and has to be unique.
+    pub peer: PeerConfig,
+    /// The key that both sides share.
+    pub pre_shared_key: Secret,
+    /// Our address. It has to be known, since NAT detection compares it.
+    pub local: IpAddr,
+    /// Where the peer is. Without it, the tunnel waits for the peer to come.
+    pub remote: Option<SocketAddr>,
+    /// Where the peer may come from; empty means anywhere.
+    pub accepted_from: Vec<AddressRange>,
+    /// When the tunnel comes up.
+    pub start: Start,
+    /// What happens when the peer has died.
+    pub on_dead_peer: DeadPeerAction,
+    /// The largest packet the path to the peer takes, in octets, outer IP header included.
+    pub path_mtu: usize,
+    /// How outer headers are made.
+    pub outer: OuterPolicy,
+    /// What a peer that asks for inner addresses gets.
+    pub assign: Vec<ikebana_ike::Assignment>,
+}
+
+/// When a tunnel comes up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Start {
+    /// At once, and again whenever it is lost, for ever.
+    #[default]
+    Start,
+    /// When a packet needs it.
+    OnTraffic,
+    /// When the peer asks for it.
+    Passive,
+}
+
+/// What happens to a tunnel whose peer has died (RFC 3706 5.5's three customs).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DeadPeerAction {
+    /// It is down, until somebody or the next packet asks for it.
+    Clear,
+    /// It is down, and the next packet brings it up.
+    Trap,
+    /// It is taken up again at once.
+    #[default]
+    Restart,
+}

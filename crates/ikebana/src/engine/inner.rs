@@ -1,0 +1,138 @@
+//! The data path from the inner side: IP packets to protect.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use ikebana_core::Instant;
+use ikebana_esp::{MAX_TOO_BIG, PacketBuf, SealError, inner_flow, packet_too_big};
+use ikebana_sa_database::{Decision, DiscardReason, OutboundId};
+
+use super::event::{DropCause, Leaving, LeavingFate, Output, Sending};
+use super::{Engine, TunnelId};
+
+/// Room in front of and behind a packet that has waited.
+const ROOM: usize = 128;
+
+/// Packets longer than this do not wait.
+const LONGEST_WAITING: usize = 9_216;
+
+impl Engine {
+    /// Takes in IP packets from the inner side, and seals them in place. Each packet's fate is written beside
+    /// it. Buffers need the room that sealing takes: [`Overhead::headroom`](ikebana_esp::Overhead::headroom) in
+    /// front and [`Overhead::tailroom`](ikebana_esp::Overhead::tailroom) behind; 64 octets each are enough for
+    /// every suite.
+    pub fn handle_packets(&mut self, now: Instant, batch: &mut [Leaving<'_>]) {
+        self.advance_clock(now);
+        for leaving in &mut *batch {
+            leaving.fate = self.leave(&mut leaving.packet);
+            if let LeavingFate::Dropped(cause) = leaving.fate {
+                self.drops.count(cause);
+            }
+        }
+        self.settle();
+    }
+
+    fn leave(&mut self, packet: &mut PacketBuf<'_>) -> LeavingFate {
+        let Ok(flow) = inner_flow(packet.payload()) else {
+            return LeavingFate::Dropped(DropCause::NotIp);
+        };
+        match self.database.outbound(self.now, &flow.outbound()) {
+            Decision::Protect(id) => self.seal(id, packet),
+            Decision::Bypass => LeavingFate::Clear,
+            Decision::Discard(reason) => LeavingFate::Dropped(match reason {
+                DiscardReason::Policy | DiscardReason::MustBeProtected => DropCause::Policy,
+                DiscardReason::NoPolicy => DropCause::NoPolicy,
+                DiscardReason::NoSa => DropCause::TunnelDown,
+            }),
+            Decision::Acquire { tunnel, .. } => self.keep(TunnelId(tunnel.0), packet.payload()),
+        }
+    }
+
+    fn seal(&mut self, id: OutboundId, packet: &mut PacketBuf<'_>) -> LeavingFate {
+        let length = packet.len();
+        let Some(object) = self.database.outbound_ref(id) else {
+            return LeavingFate::Dropped(DropCause::TunnelDown);
+        };
+        let mtu = object.inner_mtu;
+        if length > mtu && mtu > 0 && self.must_not_be_fragmented(packet.payload(), mtu) {
+            return LeavingFate::Dropped(DropCause::TooBig);
+        }
+        let octets = u64::try_from(length).unwrap_or(u64::MAX);
+        if self.database.account(self.now, id, 1, octets).is_err() {
+            return LeavingFate::Dropped(DropCause::Expired);
+        }
+        let Some(object) = self.database.outbound_mut(id) else {
+            return LeavingFate::Dropped(DropCause::TunnelDown);
+        };
+        match object.sa.encapsulate(packet) {
+            Ok(outer) => LeavingFate::Send(Sending {
+                path: object.path,
+                in_udp: object.in_udp,
+                tos: outer.tos,
+                dont_fragment: outer.dont_fragment,
+            }),
+            Err(SealError::SequenceExhausted | SealError::UsageExhausted) => {
+                let child = object.child;
+                self.ike.handle_child_signal(self.now, child, ikebana_ike::ChildSignal::HardExpired);
+                LeavingFate::Dropped(DropCause::Expired)
+            }
+            Err(_) => LeavingFate::Dropped(DropCause::NotSealed),
+        }
+    }
+
+    /// Whether a packet that is too big may not be helped by fragments. Its sender is told, then.
+    fn must_not_be_fragmented(&mut self, packet: &[u8], mtu: usize) -> bool {
+        let Ok(flow) = inner_flow(packet) else { return false };
+        // IPv4 packets without DF pass: their outer packet may be fragmented, or the network copes.
+        let fragmentable = flow.source.is_ipv4() && packet.get(6).is_some_and(|octet| octet & 0x40 == 0);
+        if fragmentable {
+            return false;
+        }
+        // RFC 8200 5: every IPv6 link carries 1280 octets, the tunnel too, if need be in fragments.
+        if flow.source.is_ipv6() && packet.len() <= 1_280 {
+            return false;
+        }
+        if self.too_big_limit.allow(self.now) {
+            let mut message = vec![0; MAX_TOO_BIG];
+            if let Some(length) = packet_too_big(packet, flow.destination, mtu, &mut message) {
+                message.truncate(length);
+                self.out.push_back(Output::Deliver(message));
+            }
+        }
+        true
+    }
+
+    /// Keeps a copy of a packet until its tunnel is up.
+    fn keep(&mut self, id: TunnelId, packet: &[u8]) -> LeavingFate {
+        let limit = self.config.waiting_packets;
+        let Some(tunnel) = self.tunnels.get_mut(&id) else {
+            return LeavingFate::Dropped(DropCause::TunnelDown);
+        };
+        if tunnel.waiting.len() >= limit || packet.len() > LONGEST_WAITING {
+            return LeavingFate::Dropped(DropCause::QueueFull);
+        }
+        tunnel.waiting.push_back(packet.to_vec());
+        LeavingFate::Waiting
+    }
+
+    /// The tunnel is up: what has waited leaves now.
+    pub(super) fn release_waiting(&mut self, id: TunnelId) {
+        let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
+        let waiting = core::mem::take(&mut tunnel.waiting);
+        for packet in waiting {
+            let mut buffer: Vec<u8> = vec![0; packet.len().saturating_add(2 * ROOM)];
+            let end = ROOM.saturating_add(packet.len());
+            let Some(slot) = buffer.get_mut(ROOM..end) else { continue };
+            slot.copy_from_slice(&packet);
+            let Some(mut packet) = PacketBuf::new(&mut buffer, ROOM..end) else { continue };
+            match self.leave(&mut packet) {
+                LeavingFate::Send(how) => {
+                    let octets = packet.payload().to_vec();
+                    self.out.push_back(Output::Send { how, octets });
+                }
+                LeavingFate::Dropped(cause) => self.drops.count(cause),
+                LeavingFate::Pending | LeavingFate::Clear | LeavingFate::Waiting => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! The data path from the network: IKE messages and ESP packets.
+
+use core::time::Duration;
+
+use ikebana_core::datagram::{Carried, classify};
+use ikebana_core::{Datagram, EspSpi, Instant, Path};
+use ikebana_esp::{Delivered, PacketBuf, ReceivedOuter, inner_flow};
+use ikebana_ike::ChildSignal;
+use ikebana_sa_database::{InboundId, SaProtocol};
+
+use super::Engine;
+use super::event::{ArrivalFate, Arriving, DropCause, Port};
+use super::install::inbound_flow;
+
+/// How often the endpoint is told that a peer lives: enough for liveness, and little work.
+const TELL_EVERY: Duration = Duration::from_secs(1);
+
+impl Engine {
+    /// Takes in datagrams from the network, and opens those that hold a packet in place. Each datagram's fate
+    /// is written beside it.
+    pub fn handle_datagrams(&mut self, now: Instant, batch: &mut [Arriving<'_>]) {
+        self.advance_clock(now);
+        for arriving in &mut *batch {
+            arriving.fate = self.arrive(arriving);
+            if let ArrivalFate::Dropped(cause) = arriving.fate {
+                self.drops.count(cause);
+            }
+        }
+        self.settle();
+    }
+
+    fn arrive(&mut self, arriving: &mut Arriving<'_>) -> ArrivalFate {
+        let path = arriving.path;
+        match arriving.port {
+            Port::Ike => self.take_ike(path, false, arriving.packet.payload()),
+            Port::Shared => match classify(arriving.packet.payload()) {
+                Carried::Ike(octets) => self.take_ike(path, true, octets),
+                Carried::Esp(spi, _) => self.open(spi, path, arriving.tos, &mut arriving.packet),
+                Carried::Keepalive => ArrivalFate::Dropped(DropCause::Idle),
+                Carried::Unknown => ArrivalFate::Dropped(DropCause::NotIpsec),
+            },
+            Port::Esp => match classify(arriving.packet.payload()) {
+                Carried::Esp(spi, _) => self.open(spi, path, arriving.tos, &mut arriving.packet),
+                Carried::Ike(_) | Carried::Keepalive | Carried::Unknown => {
+                    ArrivalFate::Dropped(DropCause::NotIpsec)
+                }
+            },
+        }
+    }
+
+    fn take_ike(&mut self, path: Path, encapsulated: bool, octets: &[u8]) -> ArrivalFate {
+        let datagram = Datagram { path, encapsulated, octets };
+        match self.ike.handle_datagram(self.now, datagram) {
+            Ok(()) => ArrivalFate::Consumed,
+            Err(_) => ArrivalFate::Dropped(DropCause::Ike),
+        }
+    }
+
+    fn open(&mut self, spi: EspSpi, path: Path, tos: Option<u8>, packet: &mut PacketBuf<'_>) -> ArrivalFate {
+        let Some(id) = self.database.inbound(SaProtocol::Esp, spi) else {
+            return ArrivalFate::Dropped(DropCause::NoInboundSa);
+        };
+        let Some(object) = self.database.inbound_mut(id) else {
+            return ArrivalFate::Dropped(DropCause::NoInboundSa);
+        };
+        let outer = ReceivedOuter { tos, ttl: None };
+        let newest = object.sa.highest_sequence();
+        let Ok(delivered) = object.sa.decapsulate(packet, outer) else {
+            return ArrivalFate::Dropped(DropCause::NotOpened);
+        };
+        let newer = object.sa.highest_sequence() > newest;
+        self.tell_endpoint(id, path, newer);
+        if delivered == Delivered::Dummy {
+            return ArrivalFate::Dropped(DropCause::Idle);
+        }
+        let octets = u64::try_from(packet.len()).unwrap_or(u64::MAX);
+        if self.database.account(self.now, id, 1, octets).is_err() {
+            return ArrivalFate::Dropped(DropCause::Expired);
+        }
+        // RFC 4301 5.2: what comes out must be what this SA is for.
+        let allowed = inner_flow(packet.payload())
+            .is_ok_and(|flow| self.database.permits_inbound(id, &inbound_flow(flow)));
+        if allowed { ArrivalFate::Deliver } else { ArrivalFate::Dropped(DropCause::WrongSelectors) }
+    }
+
+    /// An authenticated packet is a sign of life, and shows where the peer is.
+    ///
+    /// Only the newest packet does: one that was overtaken may come from where the peer no longer is.
+    fn tell_endpoint(&mut self, id: InboundId, path: Path, newest: bool) {
+        let now = self.now;
+        let Some(object) = self.database.inbound_mut(id) else { return };
+        let child = object.child;
+        let moved = newest && object.in_udp && object.path.remote != path.remote;
+        let due = object.told.is_none_or(|told| now.saturating_since(told) >= TELL_EVERY);
+        if due {
+            object.told = Some(now);
+            self.ike.handle_child_signal(now, child, ChildSignal::Traffic);
+        }
+        if moved {
+            self.ike.handle_child_signal(now, child, ChildSignal::PeerMoved(path.remote));
+        }
+    }
+}

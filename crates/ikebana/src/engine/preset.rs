@@ -1,0 +1,106 @@
+//! Short ways to a tunnel's configuration.
+
+use alloc::string::{String, ToString};
+use alloc::sync::Arc;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::net::IpAddr;
+use core::time::Duration;
+
+use ikebana_core::datagram::IKE_PORT;
+use ikebana_core::{Lifetime, Secret};
+use ikebana_esp::OuterPolicy;
+use ikebana_ike::{
+    Authentication, ChildConfig, Encapsulation, Liveness, Mode, PeerConfig, Retransmission, SelectorTemplate,
+    Uniqueness,
+};
+use ikebana_proposals::{Prefer, Preset};
+use thiserror::Error;
+
+use super::{DeadPeerAction, Start, TunnelConfig};
+
+/// Why a tunnel's configuration cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// An identity is malformed.
+    #[error("identity: {0}")]
+    Identity(String),
+    /// A traffic selector is malformed.
+    #[error("traffic selector: {0}")]
+    Selector(String),
+    /// Another tunnel has this name.
+    #[error("there is a tunnel {0} already")]
+    NameInUse(String),
+    /// A tunnel without children protects nothing.
+    #[error("tunnel {0} has no child")]
+    NoChildren(String),
+    /// A tunnel that is to be started needs to know where.
+    #[error("tunnel {0} is to be started, and has no remote address")]
+    NoRemote(String),
+    /// No tunnel has this id.
+    #[error("no such tunnel")]
+    NoSuchTunnel,
+}
+
+impl TunnelConfig {
+    /// A tunnel between two networks with a pre-shared key, by the `modern` preset: kept up for ever, dead
+    /// peers noticed within half a minute of silence, keys replaced every hour (IKE: every four).
+    ///
+    /// Each pair is ours first, the peer's second. All of it can be changed afterwards.
+    ///
+    /// # Errors
+    /// A malformed identity or traffic selector.
+    pub fn site_to_site(
+        name: &str,
+        addresses: (impl Into<IpAddr>, impl Into<IpAddr>),
+        identities: (&str, &str),
+        networks: (&str, &str),
+        pre_shared_key: &[u8],
+    ) -> Result<Self, ConfigError> {
+        let selector = |text: &str| -> Result<Vec<SelectorTemplate>, ConfigError> {
+            let parsed = text.parse().map_err(|error| ConfigError::Selector(alloc::format!("{error}")))?;
+            Ok(vec![SelectorTemplate::Fixed(parsed)])
+        };
+        let identity = |error: &dyn core::fmt::Display| ConfigError::Identity(error.to_string());
+        let child = ChildConfig {
+            name: name.to_string(),
+            proposals: Preset::Modern.child(),
+            prefer: Prefer::Local,
+            local: selector(networks.0)?,
+            remote: selector(networks.1)?,
+            mode: Mode::Tunnel,
+            lifetime: Lifetime::by_time(Duration::from_secs(3_600)),
+            replay_window: 1_024,
+        };
+        let peer = PeerConfig {
+            name: name.to_string(),
+            local_id: identities.0.parse().map_err(|error| identity(&error))?,
+            remote_id: identities.1.parse().map_err(|error| identity(&error))?,
+            proposals: Preset::Modern.ike(),
+            prefer: Prefer::Local,
+            authentication: Authentication::PRE_SHARED_KEY,
+            children: vec![Arc::new(child)],
+            lifetime: Lifetime::by_time(Duration::from_secs(14_400)),
+            liveness: Some(Liveness { delay: Duration::from_secs(30) }),
+            encapsulation: Encapsulation::Auto,
+            nat_keepalive: Duration::from_secs(20),
+            retransmission: Retransmission::default(),
+            request: Vec::new(),
+            assigns_addresses: false,
+            uniqueness: Uniqueness::InitialContact,
+        };
+        Ok(Self {
+            peer,
+            pre_shared_key: Secret::from_slice(pre_shared_key),
+            local: addresses.0.into(),
+            remote: Some((addresses.1.into(), IKE_PORT).into()),
+            accepted_from: Vec::new(),
+            start: Start::Start,
+            on_dead_peer: DeadPeerAction::Restart,
+            path_mtu: 1_500,
+            outer: OuterPolicy::default(),
+            assign: Vec::new(),
+        })
+    }
+}

@@ -1,0 +1,181 @@
+//! What the engine keeps of each tunnel.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use ikebana_core::{AddressRange, Instant, Secret, TrafficSelector, TrafficSelectors};
+use ikebana_ike::{ChildConfig, ChildHandle, Established, IkeSaHandle, Mode, PeerConfig, SelectorTemplate};
+use ikebana_proposals::{ChildSuite, ProtocolId};
+use ikebana_sa_database::{InboundId, OutboundId, PolicyId};
+
+use super::{Start, TunnelConfig};
+
+/// What a tunnel is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Activity {
+    /// Nothing, until somebody asks.
+    Idle,
+    /// An IKE SA is being negotiated.
+    Connecting(IkeSaHandle),
+    /// At least one IKE SA is established.
+    Up,
+    /// The last attempt failed; the next one is due at this time.
+    Waiting(Instant),
+}
+
+/// A pair of child SAs in the databases.
+pub(super) struct Pair {
+    pub(super) inbound: Option<InboundId>,
+    pub(super) outbound: Option<OutboundId>,
+    pub(super) config: Arc<ChildConfig>,
+    pub(super) suite: ChildSuite,
+    pub(super) protocol: ProtocolId,
+    pub(super) mode: Mode,
+    pub(super) local: TrafficSelectors,
+    pub(super) remote: TrafficSelectors,
+    pub(super) inner_mtu: usize,
+    pub(super) rekeys: u32,
+}
+
+/// One tunnel.
+pub(super) struct Tunnel {
+    pub(super) peer: Arc<PeerConfig>,
+    pub(super) key: Secret,
+    pub(super) config: Description,
+    pub(super) activity: Activity,
+    /// Whether it is to be up. Stopping a tunnel by hand makes it unwanted until it is started again.
+    pub(super) wanted: bool,
+    pub(super) ikes: BTreeMap<IkeSaHandle, Ike>,
+    pub(super) pairs: BTreeMap<ChildHandle, Pair>,
+    pub(super) policies: Vec<PolicyId>,
+    /// Policies for what became known with the SAs: assigned addresses.
+    pub(super) learned: BTreeMap<ChildHandle, PolicyId>,
+    /// Packets that wait for it to come up.
+    pub(super) waiting: VecDeque<Vec<u8>>,
+    /// When a missing child SA is asked for again.
+    pub(super) child_retry: Option<Instant>,
+    pub(super) failures: u32,
+    pub(super) child_failures: u32,
+    pub(super) cause: Option<String>,
+    pub(super) retries: u64,
+    pub(super) assigned: BTreeMap<IkeSaHandle, usize>,
+}
+
+/// An established IKE SA.
+pub(super) struct Ike {
+    pub(super) facts: Established,
+    pub(super) since: Instant,
+    pub(super) rekeys: u32,
+}
+
+/// The part of the configuration that stays as it was given.
+pub(super) struct Description {
+    pub(super) local: core::net::IpAddr,
+    pub(super) remote: Option<core::net::SocketAddr>,
+    pub(super) accepted_from: Vec<AddressRange>,
+    pub(super) start: Start,
+    pub(super) on_dead_peer: super::DeadPeerAction,
+    pub(super) path_mtu: usize,
+    pub(super) outer: ikebana_esp::OuterPolicy,
+    pub(super) assign: Vec<ikebana_ike::Assignment>,
+}
+
+impl Tunnel {
+    pub(super) fn new(config: TunnelConfig) -> Self {
+        Self {
+            peer: Arc::new(config.peer),
+            key: config.pre_shared_key,
+            config: Description {
+                local: config.local,
+                remote: config.remote,
+                accepted_from: config.accepted_from,
+                start: config.start,
+                on_dead_peer: config.on_dead_peer,
+                path_mtu: config.path_mtu,
+                outer: config.outer,
+                assign: config.assign,
+            },
+            activity: Activity::Idle,
+            wanted: config.start != Start::Passive,
+            ikes: BTreeMap::new(),
+            pairs: BTreeMap::new(),
+            policies: Vec::new(),
+            learned: BTreeMap::new(),
+            waiting: VecDeque::new(),
+            child_retry: None,
+            failures: 0,
+            child_failures: 0,
+            cause: None,
+            retries: 0,
+            assigned: BTreeMap::new(),
+        }
+    }
+
+    /// When something has to be done about it next.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let waiting = match self.activity {
+            Activity::Waiting(until) => Some(until),
+            Activity::Idle | Activity::Connecting(_) | Activity::Up => None,
+        };
+        match (waiting, self.child_retry) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
+    }
+
+    /// Where its first messages may come from.
+    pub(super) fn accepted_from(&self) -> Vec<AddressRange> {
+        match self.config.remote {
+            Some(remote) if self.config.accepted_from.is_empty() => {
+                Vec::from([AddressRange::single(remote.ip())])
+            }
+            _ => self.config.accepted_from.clone(),
+        }
+    }
+
+    /// The newest established IKE SA.
+    pub(super) fn ike(&self) -> Option<IkeSaHandle> {
+        self.ikes.keys().next_back().copied()
+    }
+
+    /// Whether packets can leave: some pair has an outbound SA.
+    pub(super) fn carries(&self) -> bool {
+        self.pairs.values().any(|pair| pair.outbound.is_some())
+    }
+
+    /// Child configurations that no pair serves.
+    pub(super) fn missing_children(&self) -> Vec<Arc<ChildConfig>> {
+        let served = |config: &ChildConfig| {
+            self.pairs.values().any(|pair| pair.config.name == config.name && pair.inbound.is_some())
+        };
+        self.peer.children.iter().filter(|config| !served(config)).cloned().collect()
+    }
+
+    /// The traffic of a child as far as it is known before any SA is there; `None` if it depends on what will
+    /// be assigned.
+    pub(super) fn known_traffic(&self, child: &ChildConfig) -> Option<(TrafficSelectors, TrafficSelectors)> {
+        let asks = !self.peer.request.is_empty();
+        let local = if asks { None } else { Some(AddressRange::single(self.config.local)) };
+        let remote = match (self.peer.assigns_addresses, self.config.remote) {
+            (false, Some(remote)) => Some(AddressRange::single(remote.ip())),
+            _ => None,
+        };
+        let side = |templates: &[SelectorTemplate], address: Option<AddressRange>| {
+            templates
+                .iter()
+                .map(|template| match (*template, child.mode) {
+                    (SelectorTemplate::Fixed(selector), Mode::Tunnel) => Some(selector),
+                    (SelectorTemplate::Fixed(selector), Mode::Transport) => {
+                        Some(TrafficSelector { addresses: address?, ..selector })
+                    }
+                    (SelectorTemplate::Dynamic { protocol, ports }, _) => {
+                        Some(TrafficSelector { protocol, ports, addresses: address? })
+                    }
+                })
+                .collect::<Option<TrafficSelectors>>()
+        };
+        Some((side(&child.local, local)?, side(&child.remote, remote)?))
+    }
+}

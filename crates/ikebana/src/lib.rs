@@ -1,0 +1,99 @@
+//! IPsec as a library: IKE, ESP and the security databases, arranged into one sans-IO node.
+//!
+//! [`Engine`] is a whole IPsec gateway without a socket, a thread or a clock. It is given datagrams from the
+//! network, IP packets from the inner side, and the time; it gives back datagrams to send, packets to deliver,
+//! and word of what has changed. The crates it is made of are re-exported, for those who want to arrange them
+//! otherwise.
+//!
+//! | module | crate |
+//! |---|---|
+//! | [`core`](crate::core) | time, randomness, secrets, selectors, identities |
+//! | [`proposals`] | algorithms, suites, presets |
+//! | [`crypto`] | the algorithms themselves |
+//! | [`ike`] | configuration, events and reasons of both IKE versions |
+//! | [`ikev2`] | IKEv2 |
+//! | [`esp`] | the data path |
+//! | [`sa_database`] | SPD, SAD, PAD |
+//!
+//! # Two engines and a ping
+//!
+//! ```
+//! use std::sync::Arc;
+//! use ikebana::core::{Instant, Path, spi::ShardedSpis};
+//! use ikebana::crypto::CryptoProvider;
+//! use ikebana::esp::PacketBuf;
+//! use ikebana::*;
+//!
+//! // Two hosts that know each other's address, identity and key.
+//! let mut engines: Vec<Engine> = (0..2).map(|me| {
+//!     let [ours, theirs] = if me == 0 { [1, 2] } else { [2, 1] };
+//!     let tunnel = TunnelConfig::site_to_site(
+//!         "office",
+//!         ([192, 0, 2, ours], [192, 0, 2, theirs]),
+//!         (&format!("gw{ours}.example.net"), &format!("gw{theirs}.example.net")),
+//!         (&format!("10.{ours}.0.0/16"), &format!("10.{theirs}.0.0/16")),
+//!         b"correct horse battery staple",
+//!     ).unwrap();
+//!     let mut engine = Engine::new(
+//!         EngineConfig::default(),
+//!         Arc::new(CryptoProvider::rust_crypto()),
+//!         Box::new(ikebana_testkit::SeededRng::new(me)), // in production, the operating system's
+//!         Box::new(ShardedSpis::unsharded()),
+//!     );
+//!     engine.add_tunnel(Instant::ZERO, tunnel).unwrap();
+//!     engine
+//! }).collect();
+//!
+//! // The network between them: whatever one engine transmits, the other one receives.
+//! let now = Instant::from_secs(1);
+//! for turn in 0..20 {
+//!     while let Some(output) = engines[turn % 2].poll_output() {
+//!         if let Output::Transmit { path, mut octets } = output {
+//!             let path = Path::new(path.remote, path.local);
+//!             let port = if path.local.port() == 500 { Port::Ike } else { Port::Shared };
+//!             let packet = PacketBuf::full(&mut octets);
+//!             engines[1 - turn % 2].handle_datagrams(now, &mut [Arriving::new(path, port, None, packet)]);
+//!         }
+//!     }
+//! }
+//!
+//! // A ping from one inner network to the other.
+//! let ping = [
+//!     0x45, 0, 0, 28, 0, 0, 0x40, 0, 64, 1, 0x26, 0xdc, 10, 1, 0, 1, 10, 2, 0, 1,
+//!     8, 0, 0xf7, 0xfd, 0, 1, 0, 1,
+//! ];
+//! let mut buffer = [0; 256];
+//! buffer[64..92].copy_from_slice(&ping);
+//! let mut leaving = [Leaving::new(PacketBuf::new(&mut buffer, 64..92).unwrap())];
+//! engines[0].handle_packets(now, &mut leaving);
+//! let LeavingFate::Send(sending) = leaving[0].fate else { panic!("{:?}", leaving[0].fate) };
+//! assert_ne!(leaving[0].packet.payload(), ping); // encrypted
+//!
+//! let path = Path::new(sending.path.remote, sending.path.local);
+//! let mut wire = leaving[0].packet.payload().to_vec();
+//! let mut arriving = [Arriving::new(path, Port::Esp, None, PacketBuf::full(&mut wire))];
+//! engines[1].handle_datagrams(now, &mut arriving);
+//! assert_eq!(arriving[0].fate, ArrivalFate::Deliver);
+//! assert_eq!(arriving[0].packet.payload(), ping);
+//! ```
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+#[cfg(feature = "std")]
+extern crate std;
+
+mod engine;
+
+pub use engine::{
+    ArrivalFate, Arriving, ChildStatus, ConfigError, DeadPeerAction, DropCause, DropCounts, Engine,
+    EngineConfig, Event, IkeStatus, Leaving, LeavingFate, Output, Port, Retry, Sending, Start, TunnelConfig,
+    TunnelId, TunnelState, TunnelStatus,
+};
+pub use ikebana_core as core;
+pub use ikebana_crypto as crypto;
+pub use ikebana_esp as esp;
+pub use ikebana_ike as ike;
+pub use ikebana_ikev2 as ikev2;
+pub use ikebana_proposals as proposals;
+pub use ikebana_sa_database as sa_database;
