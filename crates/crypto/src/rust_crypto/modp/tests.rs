@@ -107,3 +107,30 @@ fn exponentiation_agrees_with_strongswans_vectors_where_they_are_given() {
     assert!(checked > 0);
     std::println!("strongswan/dh-modp.json: {checked} groups");
 }
+
+/// NIST's validation of key pairs of MODP-2048: a pair is valid if the one number makes the other.
+#[test]
+#[cfg(feature = "std")]
+fn exponentiation_agrees_with_nist_acvp_where_it_is_given() {
+    let Some(folder) = std::env::var_os("IKEBANA_VECTORS") else {
+        std::println!("NOT RUN: IKEBANA_VECTORS names no folder with vectors");
+        return;
+    };
+    let path = std::path::Path::new(&folder).join("acvp/safePrimes-keyVer-1.0.json");
+    let file: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let group = GROUPS.iter().find(|group| group.id == KeyExchangeId::MODP_2048).unwrap();
+    let (mut valid, mut invalid) = (0, 0);
+    for case in file["cases"].as_array().unwrap() {
+        if case["safePrimeGroup"] != "MODP-2048" {
+            continue;
+        }
+        let field = |name: &str| big(case[name].as_str().unwrap()).to_bytes_be();
+        let pad = |octets: Vec<u8>| [vec![0; 256 - octets.len()], octets].concat();
+        let generator = pad(big(group.g).to_bytes_be());
+        let right = ours(group, &generator, &field("x")) == pad(field("y"));
+        assert_eq!(right, case["testPassed"] == true);
+        *(if right { &mut valid } else { &mut invalid }) += 1;
+    }
+    assert!(valid > 0 && invalid > 0);
+    std::println!("acvp/safePrimes-keyVer-1.0.json: {valid} valid and {invalid} invalid pairs of MODP-2048");
+}
