@@ -7,7 +7,7 @@
 //! | module | what is in it |
 //! |---|---|
 //! | [`provider`] | [`CryptoProvider`] and the trait by which it makes packet ciphers |
-//! | [`prf`] | pseudorandom functions, `prf` and `prf+` of RFC 7296 2.13 |
+//! | [`mod@prf`] | pseudorandom functions, `prf` and `prf+` of RFC 7296 2.13 |
 //! | [`key_exchange`] | Diffie-Hellman and, by the same trait, key encapsulation |
 //! | [`packet`] | protection of IKE SK payloads and ESP packets in place |
 //! | [`hash`] | digests for NAT detection and cookies, constant-time comparison |
@@ -15,7 +15,31 @@
 //! | [`rust_crypto`] | the backend |
 //!
 //! Secrets are zeroized when dropped and compared in constant time; modular exponentiation, curve arithmetic
-//! and MACs take time that does not depend on secrets. Nothing allocates per packet.
+//! and MACs take time that does not depend on secrets. Nothing allocates per packet. What the crates underneath
+//! keep on the stack during one exponentiation is not wiped.
+//!
+//! ```
+//! use ikebana_crypto::{CipherKeys, CryptoProvider, Frame};
+//! use ikebana_proposals::Proposal;
+//!
+//! let provider = CryptoProvider::rust_crypto();
+//! let proposal = Proposal::esp("aes128-sha256")?;
+//! let (encryption, integrity) = (proposal.encryption[0], proposal.integrity.first().copied());
+//! let lengths = provider.key_lengths(Some(encryption), integrity).ok_or("not implemented")?;
+//! # let (key, mac_key) = (vec![1; lengths.encryption], vec![2; lengths.integrity]);
+//! let keys = CipherKeys { encryption: &key, integrity: &mac_key };
+//! let cipher = provider.packet_cipher(encryption, integrity, &keys)?;
+//!
+//! // header | IV | text | ICV, the IV being unpredictable for CBC
+//! let shape = cipher.shape();
+//! let mut packet = b"SPI.SEQ.an unpredictable16 octet message".to_vec();
+//! packet.resize(packet.len() + shape.icv_len, 0);
+//! cipher.seal(Frame { bytes: &mut packet, header_len: 8, esn_high: None })?;
+//! assert!(!packet.ends_with(b"message"));
+//! cipher.open(Frame { bytes: &mut packet, header_len: 8, esn_high: None })?;
+//! assert_eq!(&packet[24..40], b"16 octet message");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 #![no_std]
 #![forbid(unsafe_code)]
 

@@ -2,6 +2,7 @@
 
 mod aead;
 mod block_mac;
+mod cbc_lanes;
 mod ecp;
 mod encrypt_then_mac;
 mod macs;

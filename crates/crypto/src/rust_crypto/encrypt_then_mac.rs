@@ -12,7 +12,8 @@ use ctr::{CtrCore, flavors};
 use ikebana_proposals::{Encryption, EncryptionId};
 use zeroize::Zeroizing;
 
-use crate::packet::{CipherError, CipherShape, Frame, IvRule, Mac, PacketCipher, Parts};
+use super::cbc_lanes::{self, Chain};
+use crate::packet::{CipherError, CipherShape, Frame, FrameJob, IvRule, Mac, PacketCipher, Parts};
 
 pub(super) fn is_implemented(id: EncryptionId) -> bool {
     let legacy = cfg!(feature = "legacy") && id == EncryptionId::TRIPLE_DES;
@@ -49,6 +50,12 @@ trait TextCipher: Send + Sync {
     fn encrypt(&self, iv: &[u8], text: &mut [u8]);
     /// As [`TextCipher::encrypt`].
     fn decrypt(&self, iv: &[u8], text: &mut [u8]);
+    /// Encrypts the text of every frame of this shape and leaves a result in each slot.
+    fn encrypt_batch(&self, shape: CipherShape, jobs: &mut [FrameJob<'_>]) {
+        for FrameJob { frame, result } in jobs {
+            *result = frame.reborrow().split(shape).map(|parts| self.encrypt(parts.iv, parts.text));
+        }
+    }
 }
 
 struct EncryptThenMac<T> {
@@ -68,6 +75,17 @@ impl<T: TextCipher> PacketCipher for EncryptThenMac<T> {
         let esn_high = esn_high.as_ref().map_or(&[][..], |high| high);
         self.mac.compute(&[header, iv, text, esn_high], icv);
         Ok(())
+    }
+
+    fn seal_batch(&self, jobs: &mut [FrameJob<'_>]) {
+        let shape = self.shape();
+        self.text.encrypt_batch(shape, jobs);
+        for job in jobs.iter_mut().filter(|job| job.result.is_ok()) {
+            if let Ok(Parts { header, iv, text, icv, esn_high }) = job.frame.reborrow().split(shape) {
+                let esn_high = esn_high.as_ref().map_or(&[][..], |high| high);
+                self.mac.compute(&[header, iv, text, esn_high], icv);
+            }
+        }
     }
 
     fn open(&self, frame: Frame<'_>) -> Result<(), CipherError> {
@@ -113,6 +131,17 @@ where
         let Ok(mut mode) = cbc::Decryptor::inner_iv_slice_init(&self.0, iv) else { return };
         let (blocks, _none) = Block::<C>::slice_as_chunks_mut(text);
         mode.decrypt_blocks(blocks);
+    }
+
+    fn encrypt_batch(&self, shape: CipherShape, jobs: &mut [FrameJob<'_>]) {
+        let chains = jobs.iter_mut().filter_map(|FrameJob { frame, result }| {
+            let split = frame.reborrow().split(shape);
+            *result = split.as_ref().map(drop).map_err(|&error| error);
+            let Parts { iv, text, .. } = split.ok()?;
+            let (blocks, _none) = Block::<C>::slice_as_chunks_mut(text);
+            Some(Chain { state: Block::<C>::try_from(iv).ok()?, blocks })
+        });
+        cbc_lanes::encrypt(&self.0, chains);
     }
 }
 

@@ -1,5 +1,12 @@
 //! What the tests with vectors share.
 #![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::cast_possible_truncation,
+    reason = "a helper of a test may fail as the test does"
+)]
 
 use ikebana_core::SecureRandom;
 use ikebana_proposals::{Encryption, EncryptionId, IntegrityId};
