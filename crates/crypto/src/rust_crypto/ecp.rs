@@ -63,29 +63,34 @@ macro_rules! curve {
                     rng: &mut dyn SecureRandom,
                     peer_public: &[u8],
                 ) -> Result<(Vec<u8>, Secret), KeyExchangeError> {
+                    // A bad point is refused before anything is spent on a key pair.
+                    let peer = check(peer_public)?;
                     let pending = generate(rng);
-                    let shared = pending.agree(peer_public)?;
+                    let shared = pending.agree(&peer);
                     Ok((pending.public, shared))
                 }
             }
 
+            /// Reads a peer's point and checks it as RFC 6989 2.3 says.
+            fn check(peer_public: &[u8]) -> Result<$krate::PublicKey, KeyExchangeError> {
+                if peer_public.len() != FIELD * 2 {
+                    let actual = peer_public.len();
+                    return Err(KeyExchangeError::Length { expected: FIELD * 2, actual });
+                }
+                let mut point = [UNCOMPRESSED; FIELD * 2 + 1];
+                for (octet, &value) in point.iter_mut().skip(1).zip(peer_public) {
+                    *octet = value;
+                }
+                // Checks that the coordinates are in the field and the point is on the curve; infinity
+                // cannot be written this way.
+                $krate::PublicKey::from_sec1_bytes(&point).map_err(|_| KeyExchangeError::NotOnCurve)
+            }
+
             impl Pending {
-                fn agree(&self, peer_public: &[u8]) -> Result<Secret, KeyExchangeError> {
-                    if peer_public.len() != FIELD * 2 {
-                        let actual = peer_public.len();
-                        return Err(KeyExchangeError::Length { expected: FIELD * 2, actual });
-                    }
-                    let mut point = [UNCOMPRESSED; FIELD * 2 + 1];
-                    for (octet, &value) in point.iter_mut().skip(1).zip(peer_public) {
-                        *octet = value;
-                    }
-                    // Checks that the coordinates are in the field and the point is on the curve; infinity
-                    // cannot be written this way (RFC 6989 2.3).
-                    let peer = $krate::PublicKey::from_sec1_bytes(&point)
-                        .map_err(|_| KeyExchangeError::NotOnCurve)?;
+                fn agree(&self, peer: &$krate::PublicKey) -> Secret {
                     let shared =
                         $krate::ecdh::diffie_hellman(self.secret.to_nonzero_scalar(), peer.as_affine());
-                    Ok(Secret::from_slice(shared.raw_secret_bytes()))
+                    Secret::from_slice(shared.raw_secret_bytes())
                 }
             }
 
@@ -99,7 +104,7 @@ macro_rules! curve {
                 }
 
                 fn complete(self: Box<Self>, peer_public: &[u8]) -> Result<Secret, KeyExchangeError> {
-                    self.agree(peer_public)
+                    check(peer_public).map(|peer| self.agree(&peer))
                 }
             }
         };

@@ -106,11 +106,11 @@ fn number(hex: &str, bits: u32) -> BoxedUint {
 }
 
 impl Pending {
-    fn agree(&self, peer_public: &[u8]) -> Result<Secret, KeyExchangeError> {
-        let peer = self.field.check(peer_public)?;
+    /// `peer` has been checked.
+    fn agree(&self, peer: BoxedUint) -> Secret {
         let shared = self.field.power(peer, &self.exponent, self.field.group.exponent_bits);
         // As long as the prime, leading zeros included (RFC 7296 2.14).
-        Ok(Secret::new(shared.to_be_bytes().into_vec()))
+        Secret::new(shared.to_be_bytes().into_vec())
     }
 }
 
@@ -128,8 +128,11 @@ impl KeyExchange for Group {
         rng: &mut dyn SecureRandom,
         peer_public: &[u8],
     ) -> Result<(Vec<u8>, Secret), KeyExchangeError> {
-        let pending = Field::new(*self).generate(rng);
-        let shared = pending.agree(peer_public)?;
+        let field = Field::new(*self);
+        // A bad value is refused before anything is spent on a key pair.
+        let peer = field.check(peer_public)?;
+        let pending = field.generate(rng);
+        let shared = pending.agree(peer);
         Ok((pending.public, shared))
     }
 }
@@ -144,7 +147,8 @@ impl PendingKeyExchange for Pending {
     }
 
     fn complete(self: Box<Self>, peer_public: &[u8]) -> Result<Secret, KeyExchangeError> {
-        self.agree(peer_public)
+        let peer = self.field.check(peer_public)?;
+        Ok(self.agree(peer))
     }
 }
 
