@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::{self, Config};
 use crate::control::{Request, Response, ask};
+use crate::demo::{self, DemoArgs};
 
 const CONTROL: &str = "/run/ikebana.sock";
 
@@ -21,6 +22,8 @@ pub struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Show a tunnel between two gateways on loopback, without root and without a network
+    Demo(DemoArgs),
     /// Run the gateway (with -c), or bring one tunnel of a running gateway up (with its name)
     Up(Up),
     /// Take a tunnel of the running gateway down; it stays down until `up`
@@ -98,6 +101,7 @@ struct Control {
 /// In words for the person who typed it.
 pub fn run(cli: Cli) -> Result<ExitCode> {
     match cli.command {
+        Command::Demo(arguments) => demo::run(&arguments),
         Command::Up(up) => match (up.name, up.config) {
             (Some(tunnel), _) => {
                 let control = up.control.unwrap_or_else(|| PathBuf::from(CONTROL));

@@ -7,8 +7,9 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::process::Command;
 use std::time::Duration;
 
+use ikebana::Port;
 use ikebana_core::Path;
-use ikebana_gateway::io::{Arrivals, PacketBatch, PacketIo, Role, Sockets, Tun, source_address, wait};
+use ikebana_gateway::io::{Arrivals, PacketBatch, PacketIo, Sockets, Tun, source_address, wait};
 use ikebana_gateway::network::{Network, Routes};
 
 const MARK: u32 = 0x1ce;
@@ -129,7 +130,7 @@ fn inner_packets_cross() {
     let packet = loop {
         wait(&[tun.as_fd()], Some(Duration::from_secs(5))).unwrap();
         assert!(tun.receive(&mut batch).unwrap() > 0, "no packet came out of the device");
-        let packets = batch.slots().map(|(slot, length)| slot[PacketBatch::HEADROOM..][..length].to_vec());
+        let packets = batch.slots().map(|(slot, place)| slot[place].to_vec());
         // The kernel also sends its own IPv6 neighbour discovery.
         if let Some(packet) = packets.into_iter().find(|packet| packet[0] == 0x45) {
             break packet;
@@ -161,8 +162,8 @@ fn inner_native_esp() {
         let mut sockets = Sockets::default();
         sockets.add_esp(there, Some(MARK)).unwrap();
         let path = Path::new(SocketAddr::new(there, 500), SocketAddr::new(there, 500));
-        assert!(sockets.push(Role::Esp, path, [b"one, ", b"long enough"]));
-        assert!(sockets.push(Role::Esp, path, [b"two, ", b"long enough"]));
+        assert!(sockets.push(Port::Esp, path, 0, b"one, long enough"));
+        assert!(sockets.push(Port::Esp, path, 0, b"two, long enough"));
         sockets.flush(|_, error| panic!("{error}"));
         let mut arrivals = Arrivals::default();
         let mut found = Vec::new();
@@ -170,10 +171,10 @@ fn inner_native_esp() {
             wait(&sockets.descriptors().collect::<Vec<_>>(), Some(Duration::from_secs(5))).unwrap();
             sockets.receive(0, &mut arrivals).unwrap();
             assert!(!arrivals.is_empty(), "nothing came");
-            arrivals.for_each(|arrived, octets| {
+            for (arrived, octets) in arrivals.iter_mut() {
                 assert_eq!((arrived.remote, arrived.local), (SocketAddr::new(there, 0), there));
                 found.push(octets.to_vec());
-            });
+            }
         }
         assert_eq!(found, [b"one, long enough", b"two, long enough"]);
     }

@@ -231,9 +231,7 @@ mod tests {
             for _ in 0..2 {
                 left.work();
                 let mut packets = Vec::new();
-                packets.extend(left.leaving().slots().map(|(slot, length)| {
-                    slot[PacketBatch::HEADROOM..PacketBatch::HEADROOM + length].to_vec()
-                }));
+                packets.extend(left.leaving().slots().map(|(slot, place)| slot[place].to_vec()));
                 left.leaving().clear();
                 for packet in packets {
                     carried += 1;

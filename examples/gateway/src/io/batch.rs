@@ -53,12 +53,17 @@ impl Arrivals {
     }
 
     /// Each datagram's octets, to be worked on in place, with where they came from.
-    pub fn for_each(&mut self, mut work: impl FnMut(&Arrived, &mut [u8])) {
-        for arrived in &self.arrived {
-            if let Some(octets) = self.storage.get_mut(arrived.range.clone()) {
-                work(arrived, octets);
-            }
-        }
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (&Arrived, &mut [u8])> {
+        let mut rest = self.storage.as_mut_slice();
+        let mut at = 0;
+        // The datagrams lie one after the other, as the kernel filled the buffers.
+        self.arrived.iter().map_while(move |arrived| {
+            let (_, from_start) = std::mem::take(&mut rest).split_at_mut_checked(arrived.range.start - at)?;
+            let (octets, after) = from_start.split_at_mut_checked(arrived.range.len())?;
+            rest = after;
+            at = arrived.range.end;
+            Some((arrived, octets))
+        })
     }
 }
 
@@ -122,9 +127,10 @@ impl PacketBatch {
         Ok(true)
     }
 
-    /// Every packet's whole slot, with the length of the packet that starts [`Self::HEADROOM`] into it.
-    pub fn slots(&mut self) -> impl Iterator<Item = (&mut [u8], usize)> {
-        self.storage.chunks_exact_mut(self.slot).zip(self.lengths.iter().copied())
+    /// Every packet's slot, with the place of the packet in it.
+    pub fn slots(&mut self) -> impl Iterator<Item = (&mut [u8], Range<usize>)> {
+        let places = self.lengths.iter().map(|length| Self::HEADROOM..Self::HEADROOM + length);
+        self.storage.chunks_exact_mut(self.slot).zip(places)
     }
 }
 
@@ -136,14 +142,25 @@ pub struct Departures {
 }
 
 struct Grouped {
-    socket: usize,
-    source: IpAddr,
-    destination: SocketAddr,
+    sent: Sent,
     segment: usize,
     range: Range<usize>,
     count: usize,
     /// A shorter datagram came; the kernel allows only the last of a run to be shorter.
     complete: bool,
+}
+
+/// How a datagram is sent; those that are sent alike may form a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// The number of the socket.
+    pub socket: usize,
+    /// The address to send from.
+    pub source: IpAddr,
+    /// Where to.
+    pub destination: SocketAddr,
+    /// The ECN bits of the outer header.
+    pub ecn: u8,
 }
 
 impl Departures {
@@ -159,25 +176,13 @@ impl Departures {
         self.storage.len()
     }
 
-    /// Adds a datagram for the socket numbered `socket`, whose runs may have `longest` datagrams.
-    pub fn push(
-        &mut self,
-        socket: usize,
-        longest: usize,
-        source: IpAddr,
-        destination: SocketAddr,
-        parts: [&[u8]; 2],
-    ) {
+    /// Adds a datagram; runs through its socket may have `longest` datagrams.
+    pub fn push(&mut self, sent: Sent, longest: usize, octets: &[u8]) {
         let start = self.storage.len();
-        for part in parts {
-            self.storage.extend_from_slice(part);
-        }
-        let end = self.storage.len();
-        let length = end - start;
+        self.storage.extend_from_slice(octets);
+        let (end, length) = (self.storage.len(), octets.len());
         if let Some(last) = self.runs.last_mut()
-            && last.socket == socket
-            && last.destination == destination
-            && last.source == source
+            && last.sent == sent
             && !last.complete
             && length <= last.segment
             && last.count < longest
@@ -188,24 +193,15 @@ impl Departures {
             last.range.end = end;
             return;
         }
-        let range = start..end;
-        self.runs.push(Grouped {
-            socket,
-            source,
-            destination,
-            segment: length,
-            range,
-            count: 1,
-            complete: false,
-        });
+        self.runs.push(Grouped { sent, segment: length, range: start..end, count: 1, complete: false });
     }
 
     /// Hands every run to `send`, with the number of its socket, and forgets them.
     pub fn drain(&mut self, mut send: impl FnMut(usize, &Run<'_>)) {
         for run in &self.runs {
             if let Some(octets) = self.storage.get(run.range.clone()) {
-                let (source, destination) = (run.source, run.destination);
-                send(run.socket, &Run { source, destination, segment: run.segment, octets });
+                let Sent { socket, source, destination, ecn } = run.sent;
+                send(socket, &Run { source, destination, ecn, segment: run.segment, octets });
             }
         }
         self.runs.clear();
@@ -222,9 +218,8 @@ mod tests {
         let mut departures = Departures::default();
         for (port, length) in of {
             let to = SocketAddr::from((Ipv4Addr::LOCALHOST, *port));
-            let payload = vec![7; *length];
-            let (head, tail) = payload.split_at(length / 2);
-            departures.push(0, longest, Ipv4Addr::LOCALHOST.into(), to, [head, tail]);
+            let source = Ipv4Addr::LOCALHOST.into();
+            departures.push(Sent { socket: 0, source, destination: to, ecn: 0 }, longest, &vec![7; *length]);
         }
         let mut found = Vec::new();
         departures.drain(|_, run| found.push((run.destination.port(), run.segment, run.octets.len())));
@@ -267,9 +262,9 @@ mod tests {
             taken += 1;
         }
         assert_eq!((taken, batch.len()), (PACKETS, PACKETS));
-        for (slot, length) in batch.slots() {
-            assert_eq!(slot[PacketBatch::HEADROOM], 9);
-            assert!(slot.len() >= PacketBatch::HEADROOM + length + PacketBatch::TAILROOM);
+        for (slot, place) in batch.slots() {
+            assert_eq!((slot[place.start], place.start, place.len()), (9, PacketBatch::HEADROOM, 60));
+            assert!(slot.len() >= place.end + PacketBatch::TAILROOM);
         }
         batch.clear();
         assert_eq!(batch.fill(|_| Err::<usize, _>("no")), Err("no"));

@@ -16,7 +16,7 @@ use std::os::fd::BorrowedFd;
 
 pub use batch::{Arrivals, Arrived, Departures, PacketBatch};
 pub use esp::RawEsp;
-pub use sockets::{Role, Sockets, source_address};
+pub use sockets::{Sockets, source_address};
 pub use tun::Tun;
 pub use udp::UdpPort;
 pub use wait::{Readiness, Waker, wait};
@@ -52,6 +52,8 @@ pub struct Run<'a> {
     pub source: IpAddr,
     /// Where to.
     pub destination: SocketAddr,
+    /// The ECN bits of the outer header.
+    pub ecn: u8,
     /// Length of each datagram but the last.
     pub segment: usize,
     /// All of them.

@@ -5,28 +5,19 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
+use ikebana::Port;
 use ikebana_core::Path;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::SockRef;
 
+use super::batch::Sent;
 use super::{Arrivals, DatagramIo, Departures, RawEsp, Run, UdpPort};
 
 /// How long a full socket is waited for before a packet is dropped.
 const PATIENCE: Duration = Duration::from_millis(20);
 
-/// What a socket carries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// IKE alone.
-    Ike,
-    /// IKE behind the non-ESP marker, and ESP in UDP.
-    Shared,
-    /// ESP as IP protocol 50.
-    Esp,
-}
-
 struct Entry {
-    role: Role,
+    port: Port,
     io: Box<dyn DatagramIo>,
 }
 
@@ -44,10 +35,10 @@ impl Sockets {
     ///
     /// # Errors
     /// As [`UdpPort::bind`].
-    pub fn add_udp(&mut self, role: Role, address: SocketAddr, mark: Option<u32>) -> io::Result<SocketAddr> {
-        let port = UdpPort::bind(address, mark)?;
-        let bound = port.bound();
-        self.entries.push(Entry { role, io: Box::new(port) });
+    pub fn add_udp(&mut self, port: Port, address: SocketAddr, mark: Option<u32>) -> io::Result<SocketAddr> {
+        let socket = UdpPort::bind(address, mark)?;
+        let bound = socket.bound();
+        self.entries.push(Entry { port, io: Box::new(socket) });
         Ok(bound)
     }
 
@@ -56,7 +47,7 @@ impl Sockets {
     /// # Errors
     /// As [`RawEsp::bind`].
     pub fn add_esp(&mut self, address: IpAddr, mark: Option<u32>) -> io::Result<()> {
-        self.entries.push(Entry { role: Role::Esp, io: Box::new(RawEsp::bind(address, mark)?) });
+        self.entries.push(Entry { port: Port::Esp, io: Box::new(RawEsp::bind(address, mark)?) });
         Ok(())
     }
 
@@ -69,34 +60,35 @@ impl Sockets {
     ///
     /// # Errors
     /// Those of the socket.
-    pub fn receive(&mut self, index: usize, into: &mut Arrivals) -> io::Result<Option<(Role, u16)>> {
+    pub fn receive(&mut self, index: usize, into: &mut Arrivals) -> io::Result<Option<(Port, u16)>> {
         let Some(entry) = self.entries.get_mut(index) else { return Ok(None) };
         entry.io.receive(into)?;
-        Ok(Some((entry.role, entry.io.bound().port())))
+        Ok(Some((entry.port, entry.io.bound().port())))
     }
 
     /// Takes a packet for `path` into the batch that [`Sockets::flush`] sends. Returns false if no socket of
     /// that role has the path's local address and port.
-    pub fn push(&mut self, role: Role, path: Path, parts: [&[u8]; 2]) -> bool {
-        let Some(index) = self.find(role, path.local) else { return false };
+    pub fn push(&mut self, port: Port, path: Path, ecn: u8, octets: &[u8]) -> bool {
+        let Some(index) = self.find(port, path.local) else { return false };
         let Some(entry) = self.entries.get(index) else { return false };
         let longest = entry.io.longest_run();
-        self.waiting.push(index, longest, path.local.ip(), path.remote, parts);
+        let (source, destination) = (path.local.ip(), path.remote);
+        self.waiting.push(Sent { socket: index, source, destination, ecn }, longest, octets);
         true
     }
 
     /// Whether there is a socket for paths from `local`.
     #[must_use]
-    pub fn serves(&self, role: Role, local: SocketAddr) -> bool {
-        self.find(role, local).is_some()
+    pub fn serves(&self, port: Port, local: SocketAddr) -> bool {
+        self.find(port, local).is_some()
     }
 
-    fn find(&self, role: Role, local: SocketAddr) -> Option<usize> {
+    fn find(&self, port: Port, local: SocketAddr) -> Option<usize> {
         let fits = |entry: &Entry| {
             let bound = entry.io.bound();
-            entry.role == role
+            entry.port == port
                 && bound.is_ipv4() == local.is_ipv4()
-                && (role == Role::Esp || bound.port() == local.port())
+                && (port == Port::Esp || bound.port() == local.port())
                 && (bound.ip() == local.ip() || bound.ip().is_unspecified() || local.ip().is_unspecified())
         };
         let exact = |entry: &Entry| fits(entry) && entry.io.bound().ip() == local.ip();
@@ -162,23 +154,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_packet_leaves_by_the_socket_of_its_role_and_local_end() {
+    fn a_packet_leaves_by_the_socket_of_its_kind_and_local_end() {
         let mut sockets = Sockets::default();
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let ike = sockets.add_udp(Role::Ike, any, None).unwrap();
-        let shared = sockets.add_udp(Role::Shared, any, None).unwrap();
-        assert!(sockets.push(Role::Ike, Path::new(ike, shared), [b"to", b"you"]));
-        assert!(!sockets.push(Role::Ike, Path::new(shared, ike), [b"", b""]));
-        assert!(!sockets.push(Role::Esp, Path::new(ike, shared), [b"", b""]));
-        assert!(!sockets.serves(Role::Ike, SocketAddr::from(([127, 0, 0, 9], ike.port()))));
+        let ike = sockets.add_udp(Port::Ike, any, None).unwrap();
+        let shared = sockets.add_udp(Port::Shared, any, None).unwrap();
+        assert!(sockets.push(Port::Ike, Path::new(ike, shared), 0, b"toyou"));
+        assert!(!sockets.push(Port::Ike, Path::new(shared, ike), 0, b""));
+        assert!(!sockets.push(Port::Esp, Path::new(ike, shared), 0, b""));
+        assert!(!sockets.serves(Port::Ike, SocketAddr::from(([127, 0, 0, 9], ike.port()))));
         sockets.flush(|_, error| panic!("{error}"));
 
         let descriptors: Vec<_> = sockets.descriptors().collect();
         let ready = super::super::wait(&descriptors, Some(Duration::from_secs(5))).unwrap();
         assert_eq!(ready, [super::super::Readiness::Idle, super::super::Readiness::Readable]);
         let mut arrivals = Arrivals::default();
-        assert_eq!(sockets.receive(1, &mut arrivals).unwrap(), Some((Role::Shared, shared.port())));
-        arrivals.for_each(|arrived, octets| assert_eq!((arrived.remote, &*octets), (ike, &b"toyou"[..])));
+        assert_eq!(sockets.receive(1, &mut arrivals).unwrap(), Some((Port::Shared, shared.port())));
+        for (arrived, octets) in arrivals.iter_mut() {
+            assert_eq!((arrived.remote, &*octets), (ike, &b"toyou"[..]));
+        }
         assert_eq!(arrivals.len(), 1);
     }
 

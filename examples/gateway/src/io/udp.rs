@@ -4,7 +4,7 @@ use std::io::{self, IoSliceMut};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
+use quinn_udp::{EcnCodepoint, RecvMeta, Transmit, UdpSocketState};
 use rustix::net::sockopt;
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -133,7 +133,8 @@ impl Offloaded {
         segment_size: Option<usize>,
     ) -> io::Result<()> {
         let src_ip = (!run.source.is_unspecified()).then_some(run.source);
-        let transmit = Transmit { destination, ecn: None, contents, segment_size, src_ip };
+        let ecn = EcnCodepoint::from_bits(run.ecn);
+        let transmit = Transmit { destination, ecn, contents, segment_size, src_ip };
         match self.state.try_send((&self.socket).into(), &transmit) {
             // An ICMP error of an earlier datagram is reported once, instead of sending this one.
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
@@ -161,7 +162,7 @@ mod tests {
             let ready = wait(&[port.as_fd()], Some(Duration::from_secs(5))).unwrap();
             assert_eq!(ready, [Readiness::Readable], "only {} of {count} datagrams came", found.len());
             port.receive(&mut into).unwrap();
-            into.for_each(|arrived, octets| found.push((octets.to_vec(), arrived.clone())));
+            found.extend(into.iter_mut().map(|(arrived, octets)| (octets.to_vec(), arrived.clone())));
         }
         found
     }
@@ -173,6 +174,7 @@ mod tests {
         let run = Run {
             source: "127.0.0.3".parse().unwrap(),
             destination: there.bound(),
+            ecn: 2,
             segment: 1_000,
             octets: &octets,
         };
@@ -183,7 +185,7 @@ mod tests {
         assert_eq!(found.iter().map(|(one, _)| one.len()).collect::<Vec<_>>(), [1_000, 1_000, 500]);
         for (_, arrived) in &found {
             assert_eq!(arrived.remote, SocketAddr::new("127.0.0.3".parse().unwrap(), here.bound().port()));
-            assert_eq!(arrived.local, there.bound().ip());
+            assert_eq!((arrived.local, arrived.ecn), (there.bound().ip(), 2));
         }
     }
 
@@ -191,7 +193,8 @@ mod tests {
     fn an_empty_datagram_arrives_as_one_and_silence_as_none() {
         let (mut here, mut there) = pair();
         assert_eq!(there.receive(&mut Arrivals::default()).unwrap(), 0);
-        let run = Run { source: here.bound().ip(), destination: there.bound(), segment: 0, octets: &[] };
+        let run =
+            Run { source: here.bound().ip(), destination: there.bound(), ecn: 0, segment: 0, octets: &[] };
         here.send(&run).unwrap();
         assert_eq!(arrivals(&mut there, 1)[0].0, Vec::<u8>::new());
     }

@@ -1,0 +1,173 @@
+//! An engine with its sockets: what the gateway and the demo have in common.
+
+use std::net::SocketAddr;
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ikebana::esp::PacketBuf;
+use ikebana::{
+    ArrivalFate, Arriving, Engine, EngineConfig, Event, Leaving, LeavingFate, Output, Port, Sending,
+};
+use ikebana_core::Path;
+use ikebana_core::spi::ShardedSpis;
+use ikebana_crypto::CryptoProvider;
+
+use super::os::{Clock, OsRandom};
+use crate::io::{Arrivals, PacketBatch, Sockets};
+
+/// How many batches are taken from one socket before the others have their turn.
+const TURNS: usize = 4;
+
+/// An engine with its sockets.
+pub struct Node {
+    /// The clock that the engine goes by.
+    pub clock: Clock,
+    /// The engine.
+    pub engine: Engine,
+    sockets: Sockets,
+    arrivals: Arrivals,
+    /// Packets that no socket could send, or that a policy wanted to go in clear.
+    unsent: u64,
+}
+
+impl Node {
+    /// An engine that sends and receives through `sockets`.
+    #[must_use]
+    pub fn new(config: EngineConfig, sockets: Sockets) -> Self {
+        let provider = Arc::new(CryptoProvider::rust_crypto());
+        let spis = Box::new(ShardedSpis::unsharded());
+        Self {
+            clock: Clock::start(),
+            engine: Engine::new(config, provider, Box::new(OsRandom), spis),
+            sockets,
+            arrivals: Arrivals::default(),
+            unsent: 0,
+        }
+    }
+
+    /// For waiting on the sockets, in their order.
+    pub fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.sockets.descriptors()
+    }
+
+    /// Whether native ESP can be sent from this address.
+    #[must_use]
+    pub fn has_native_esp(&self, local: SocketAddr) -> bool {
+        self.sockets.serves(Port::Esp, local)
+    }
+
+    /// Takes in what the socket numbered `index` has; `deliver` gets the packets for the inner side.
+    pub fn receive(&mut self, index: usize, mut deliver: impl FnMut(&[u8])) {
+        for _ in 0..TURNS {
+            let (port, number) = match self.sockets.receive(index, &mut self.arrivals) {
+                Ok(Some(found)) => found,
+                Ok(None) => return,
+                Err(error) => {
+                    // An ICMP error of something sent earlier; whoever sent it will notice the silence.
+                    tracing::debug!(%error, "receiving");
+                    return;
+                }
+            };
+            if self.arrivals.is_empty() {
+                return;
+            }
+            let mut batch: Vec<Arriving<'_>> = self
+                .arrivals
+                .iter_mut()
+                .map(|(arrived, octets)| {
+                    let path = Path::new(SocketAddr::new(arrived.local, number), arrived.remote);
+                    Arriving::new(path, port, Some(arrived.ecn), PacketBuf::full(octets))
+                })
+                .collect();
+            self.engine.handle_datagrams(self.clock.now(), &mut batch);
+            for arriving in &batch {
+                match arriving.fate {
+                    ArrivalFate::Deliver => deliver(arriving.packet.payload()),
+                    ArrivalFate::Dropped(cause) => {
+                        tracing::trace!(cause = cause.name(), path = %arriving.path, "arriving packet dropped");
+                    }
+                    ArrivalFate::Consumed | ArrivalFate::Pending => {}
+                }
+            }
+        }
+    }
+
+    /// Protects and sends packets of the inner side, and empties the batch.
+    pub fn protect(&mut self, packets: &mut PacketBatch) {
+        let mut batch: Vec<Leaving<'_>> = packets
+            .slots()
+            .filter_map(|(slot, place)| PacketBuf::new(slot, place).map(Leaving::new))
+            .collect();
+        self.engine.handle_packets(self.clock.now(), &mut batch);
+        for leaving in &batch {
+            match leaving.fate {
+                LeavingFate::Send(how) => {
+                    send(&mut self.sockets, &mut self.unsent, how, leaving.packet.payload());
+                }
+                LeavingFate::Clear => {
+                    // What came out of the TUN device cannot go around it.
+                    self.unsent += 1;
+                }
+                LeavingFate::Dropped(cause) => {
+                    tracing::trace!(cause = cause.name(), "leaving packet dropped");
+                }
+                LeavingFate::Waiting | LeavingFate::Pending => {}
+            }
+        }
+        drop(batch);
+        packets.clear();
+        self.flush();
+    }
+
+    /// Does what is due, and sends and tells what the engine has to say: `deliver` gets packets for the inner
+    /// side, and `happened` hears of changes.
+    pub fn settle(&mut self, mut deliver: impl FnMut(&[u8]), mut happened: impl FnMut(&Engine, Event)) {
+        let now = self.clock.now();
+        if self.engine.poll_timeout().is_some_and(|at| at <= now) {
+            self.engine.handle_timeout(now);
+        }
+        while let Some(output) = self.engine.poll_output() {
+            match output {
+                Output::Transmit { path, octets } => {
+                    let sent = [Port::Ike, Port::Shared]
+                        .into_iter()
+                        .any(|port| self.sockets.push(port, path, 0, &octets));
+                    if !sent {
+                        tracing::warn!(%path, "no socket listens on the address that IKE is to be sent from");
+                        self.unsent += 1;
+                    }
+                }
+                Output::Send { how, octets } => send(&mut self.sockets, &mut self.unsent, how, &octets),
+                Output::Deliver(packet) => deliver(&packet),
+                Output::Event(event) => happened(&self.engine, event),
+            }
+        }
+        self.flush();
+    }
+
+    /// How long nothing is due.
+    #[must_use]
+    pub fn timeout(&self) -> Option<Duration> {
+        self.engine.poll_timeout().map(|at| at.saturating_since(self.clock.now()))
+    }
+
+    /// Packets that were lost on their way to the network: refused by the system, or without a socket.
+    #[must_use]
+    pub const fn unsent(&self) -> u64 {
+        self.unsent + self.sockets.failures()
+    }
+
+    fn flush(&mut self) {
+        self.sockets.flush(|run, error| {
+            tracing::debug!(%error, to = %run.destination, "sending");
+        });
+    }
+}
+
+fn send(sockets: &mut Sockets, unsent: &mut u64, how: Sending, octets: &[u8]) {
+    let port = if how.in_udp { Port::Shared } else { Port::Esp };
+    if !sockets.push(port, how.path, how.tos, octets) {
+        *unsent += 1;
+    }
+}
