@@ -107,8 +107,9 @@ impl Suite {
         if let Some(row) = self.group.as_ref().and_then(|group| find(GROUPS, group)) {
             text.push_str(&format!(" group {}", row.2));
         }
-        if !is_ike {
-            text.push_str(if self.esn { " esn" } else { " noesn" });
+        // Without a word it takes what the other end wants.
+        if self.esn {
+            text.push_str(" esn");
         }
         text
     }

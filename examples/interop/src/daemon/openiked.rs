@@ -21,6 +21,8 @@ pub(crate) struct OpenIked {
 }
 
 const SOCKET: &str = "/run/iked.sock";
+/// The last thing that is logged before the first message is read.
+const READY: &str = "config_getstatic: nattport";
 
 impl OpenIked {
     pub(crate) fn new(place: Place, folder: PathBuf) -> Result<Self> {
@@ -43,9 +45,13 @@ impl OpenIked {
             fi
             chmod 600 /etc/iked/private/local.key; ip xfrm state flush; ip xfrm policy flush";
         let command = format!("/usr/sbin/iked -d -vv -s {SOCKET} -f {}", self.inside("iked.conf"));
+        // Its log says when it is ready: the control socket answers seconds before that.
+        let log = self.folder.join("iked.out");
+        let _ = std::fs::remove_file(&log);
         self.process = Some(self.place.spawn(&self.folder, "iked", setup, &command)?);
-        wait::until("iked's control socket", Duration::from_secs(30), || {
-            Ok(self.control("show sa").map(drop).map_err(|error| format!("{error:#}")))
+        wait::until("iked to be ready", Duration::from_secs(40), || {
+            let text = std::fs::read_to_string(&log).unwrap_or_default();
+            Ok(if text.contains(READY) { Ok(()) } else { Err("it still starts".to_owned()) })
         })
     }
 
