@@ -272,3 +272,5 @@ fn make_cipher(params: &EspParams, provider: &CryptoProvider) -> Result<Box<dyn 
     Ok(cipher)
 }
 
+#[cfg(test)]
+mod tests;
