@@ -44,6 +44,8 @@ pub(crate) struct Child {
     pub(crate) local: TrafficSelectors,
     pub(crate) remote: TrafficSelectors,
     pub(crate) state: ChildState,
+    /// The pair that this one was made to replace.
+    pub(crate) replaces: Option<ChildHandle>,
     /// When a rekey is due, by time or because the data path asked for it.
     pub(crate) soft: Option<Instant>,
     /// When the pair must be gone.
@@ -128,6 +130,7 @@ impl Child {
             local: agreed.local,
             remote: agreed.remote,
             state: ChildState::Installed,
+            replaces: agreed.replaces,
             soft: soft_time.map(|time| cx.now + time),
             hard: hard_time.map(|time| cx.now + time),
             outbound_installed: !hold_outbound,
@@ -142,6 +145,16 @@ impl Child {
             self.outbound_installed = true;
             cx.event(Event::InstallSa(params));
         }
+    }
+
+    /// Whether its outbound SA waits for a sign that the peer is ready for it.
+    pub(crate) const fn is_outbound_held(&self) -> bool {
+        self.held_outbound.is_some()
+    }
+
+    /// Whether packets can be sent over it.
+    pub(crate) const fn is_outbound_installed(&self) -> bool {
+        self.outbound_installed
     }
 
     /// The pair `by` stands in for this one, and the peer is to delete this one, by `until` at the latest.

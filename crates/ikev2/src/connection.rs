@@ -103,13 +103,13 @@ impl State {
                 }
             }
             Self::Closing(state) => {
-                let verified = state.verify(header, octets)?;
+                let verified = state.verify(spi, header, octets)?;
                 self.advance(|state| match state {
-                    Self::Closing(state) => state.process(cx, route, verified),
+                    Self::Closing(state) => state.process(cx, spi, route, verified),
                     other => other,
                 });
             }
-            Self::Lingering(state) => return state.repeat(cx, header, route, octets),
+            Self::Lingering(state) => return state.repeat(cx, spi, header, route, octets),
             Self::KeyWanted(_) => return Err(DropReason::UnexpectedResponse),
             Self::Gone => return Err(DropReason::UnknownSpi),
         }

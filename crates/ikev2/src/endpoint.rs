@@ -284,6 +284,16 @@ impl Endpoint {
         established.into_iter().flat_map(|established| established.children_in_use())
     }
 
+    /// Where an established IKE SA runs now: NATs and address changes move it after
+    /// [`Event::Established`](ikebana_ike::Event::Established) has named its first path.
+    #[must_use]
+    pub fn path(&self, ike: IkeSaHandle) -> Option<Path> {
+        match self.connections.get(&ike).map(|connection| &connection.state) {
+            Some(State::Established(established)) => Some(established.route.path),
+            _ => None,
+        }
+    }
+
     fn established(&self) -> impl Iterator<Item = &crate::established::Established> {
         self.connections.values().filter_map(|connection| match &connection.state {
             State::Established(established) => Some(&**established),

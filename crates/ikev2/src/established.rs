@@ -49,7 +49,9 @@ pub(crate) use rekey_ike::RekeyIkeExchange;
 pub(crate) use task::{Queue, Task};
 
 /// How long we wait for a peer to delete what it has replaced, before we do.
-const REPLACED_TIMEOUT: Duration = Duration::from_secs(60);
+///
+/// Longer than a peer commonly repeats its request, because until it has our answer it has nothing to delete.
+const REPLACED_TIMEOUT: Duration = Duration::from_secs(180);
 
 /// How long a deleted inbound SA still takes packets that were on their way.
 const LINGER: Duration = Duration::from_secs(3);
@@ -74,11 +76,15 @@ pub(crate) struct Leg {
     pub(crate) sa: IkeSa,
     pub(crate) fate: Fate,
     exchange: Option<Exchange>,
+    /// Whether the peer is known to have this leg, too. Until a message of its own comes in, that is so only
+    /// where its answer made the leg.
+    proven: bool,
 }
 
 impl Leg {
     pub(crate) const fn new(sa: IkeSa) -> Self {
-        Self { sa, fate: Fate::Live, exchange: None }
+        let proven = sa.initiator;
+        Self { sa, fate: Fate::Live, exchange: None, proven }
     }
 
     /// Whether a new exchange of ours may start here.
@@ -240,6 +246,9 @@ impl Established {
         route: Route,
         verified: Verified,
     ) -> Option<End> {
+        if let Some(leg) = self.leg_mut(spi) {
+            leg.proven = true;
+        }
         match verified {
             Verified::Again(answer) => {
                 cx.stats.retransmitted = cx.stats.retransmitted.saturating_add(1);
@@ -414,29 +423,27 @@ impl Established {
         }
     }
 
-    /// Removes every child SA and every leg but the one to keep, which is returned.
+    /// Removes every child SA. What is left are the legs' IKE SAs, the one with our SPI `first` in front; their
+    /// SPIs are still reserved.
     pub(crate) fn dissolve(
         mut self,
         cx: &mut Context<'_>,
-        keep: IkeSpi,
+        first: IkeSpi,
         reason: RemoveReason,
-    ) -> Option<IkeSa> {
-        let mut kept = None;
+    ) -> Vec<IkeSa> {
+        let mut left = Vec::new();
         for leg in core::mem::take(&mut self.legs) {
             match leg.exchange {
                 Some(Exchange::Create(create)) => cx.release_esp_spi(create.spi()),
                 Some(Exchange::RekeyIke(rekey)) => cx.release_ike_spi(rekey.spi()),
                 Some(Exchange::DeleteChildren(_) | Exchange::DeleteLeg | Exchange::Liveness) | None => {}
             }
-            if leg.sa.local_spi == keep {
-                kept = Some(leg.sa);
-            } else {
-                cx.release_ike_spi(leg.sa.local_spi);
-            }
+            let at = if leg.sa.local_spi == first { 0 } else { left.len() };
+            left.insert(at, leg.sa);
         }
         for child in core::mem::take(&mut self.children).into_values() {
             child.remove(cx, reason);
         }
-        kept
+        left
     }
 }

@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use ikebana_core::Instant;
+use ikebana_core::{IkeSpi, Instant};
 use ikebana_ike::{
     CloseReason, DropReason, Event, ExchangeType, Flags, IkeHeader, IkeSaHandle, Retransmission,
 };
@@ -13,7 +13,7 @@ use super::State;
 use crate::context::Context;
 use crate::established::{End, Established};
 use crate::payloads::notify;
-use crate::sa::{IkeSa, Route, Verified};
+use crate::sa::{IkeSa, Request, Route, Verified};
 use crate::wire::{DeletePayload, NotifyType, Payload};
 
 /// How long the last answer is kept for a peer that has missed it.
@@ -26,6 +26,9 @@ const TRIES: u8 = 3;
 pub(crate) struct Closing {
     handle: IkeSaHandle,
     sa: IkeSa,
+    /// What this IKE SA has replaced. The peer may still wait for the answer that says so, and without it
+    /// would not know what we delete.
+    older: Vec<IkeSa>,
     route: Route,
     plan: Retransmission,
     reason: CloseReason,
@@ -41,30 +44,33 @@ pub(super) fn end(cx: &mut Context<'_>, state: Established, end: End) -> State {
     let current = state.current;
     match end {
         End::ByPeer(spi) => {
-            let sa = state.dissolve(cx, spi, ikebana_ike::RemoveReason::Peer);
+            let sas = state.dissolve(cx, spi, ikebana_ike::RemoveReason::Peer);
             cx.event(Event::Closed { ike: handle, reason: CloseReason::Peer });
-            sa.map_or(State::Gone, |sa| State::Lingering(Box::new(Lingering::new(cx, sa))))
+            State::Lingering(Box::new(Lingering::new(cx, sas)))
         }
         End::Silent(reason, remove) => {
-            if let Some(sa) = state.dissolve(cx, current, remove) {
-                cx.release_ike_spi(sa.local_spi);
-            }
-            cx.event(Event::Closed { ike: handle, reason });
-            State::Gone
+            let sas = state.dissolve(cx, current, remove);
+            finish(cx, handle, reason, &sas)
         }
-        End::Tell(reason, remove) => match state.dissolve(cx, current, remove) {
-            Some(sa) => {
-                let deleting = false;
-                let mut closing = Box::new(Closing { handle, sa, route, plan, reason, deleting });
-                closing.delete_when_free(cx);
-                State::Closing(closing)
+        End::Tell(reason, remove) => {
+            let mut sas = state.dissolve(cx, current, remove);
+            if sas.is_empty() {
+                return finish(cx, handle, reason, &sas);
             }
-            None => {
-                cx.event(Event::Closed { ike: handle, reason });
-                State::Gone
-            }
-        },
+            let sa = sas.remove(0);
+            let deleting = false;
+            Box::new(Closing { handle, sa, older: sas, route, plan, reason, deleting }).delete_when_free(cx)
+        }
     }
+}
+
+/// The end of it all: nothing is kept.
+fn finish(cx: &mut Context<'_>, handle: IkeSaHandle, reason: CloseReason, sas: &[IkeSa]) -> State {
+    for sa in sas {
+        cx.release_ike_spi(sa.local_spi);
+    }
+    cx.event(Event::Closed { ike: handle, reason });
+    State::Gone
 }
 
 impl Closing {
@@ -72,29 +78,52 @@ impl Closing {
         self.sa.window.deadline()
     }
 
-    fn delete_when_free(&mut self, cx: &mut Context<'_>) {
+    fn delete_when_free(mut self: Box<Self>, cx: &mut Context<'_>) -> State {
         if !self.sa.window.is_busy() && !self.deleting {
             let delete = [Payload::Delete(DeletePayload::Ike)];
             self.deleting = true;
-            self.sa.send_request(cx, self.route, &self.plan, ExchangeType::INFORMATIONAL, &delete);
+            if !self.sa.send_request(cx, self.route, &self.plan, ExchangeType::INFORMATIONAL, &delete) {
+                return self.close(cx);
+            }
         }
+        State::Closing(self)
     }
 
     /// Checks a message without changing anything.
-    pub(crate) fn verify(&self, header: &IkeHeader, octets: &[u8]) -> Result<Verified, DropReason> {
-        self.sa.verify(header, octets)
+    pub(crate) fn verify(
+        &self,
+        spi: IkeSpi,
+        header: &IkeHeader,
+        octets: &[u8],
+    ) -> Result<Verified, DropReason> {
+        let mut sas = core::iter::once(&self.sa).chain(&self.older);
+        let sa = sas.find(|sa| sa.local_spi == spi).ok_or(DropReason::UnknownSpi)?;
+        let verified = sa.verify(header, octets)?;
+        let known = matches!(header.exchange, ExchangeType::INFORMATIONAL | ExchangeType::CREATE_CHILD_SA);
+        match verified {
+            Verified::Request(_) if !known => Err(DropReason::UnexpectedExchange),
+            verified => Ok(verified),
+        }
     }
 
-    /// Acts on a verified message.
+    /// Acts on a verified message for the IKE SA with our SPI `spi`.
     pub(crate) fn process(
         mut self: Box<Self>,
         cx: &mut Context<'_>,
+        spi: IkeSpi,
         route: Route,
         verified: Verified,
     ) -> State {
         match verified {
             Verified::Again(answer) => {
+                cx.stats.retransmitted = cx.stats.retransmitted.saturating_add(1);
                 cx.transmit(route.path, route.encapsulated, &answer);
+                State::Closing(self)
+            }
+            Verified::Response(_) if spi != self.sa.local_spi => {
+                if let Some(sa) = self.older.iter_mut().find(|sa| sa.local_spi == spi) {
+                    sa.window.complete();
+                }
                 State::Closing(self)
             }
             Verified::Response(_) => {
@@ -102,30 +131,42 @@ impl Closing {
                 if self.deleting {
                     return self.close(cx);
                 }
-                self.delete_when_free(cx);
-                State::Closing(self)
+                self.delete_when_free(cx)
             }
-            Verified::Request(request) => {
-                self.sa.begin(&request);
-                let deletes_ike = request.content.as_ref().is_ok_and(|payloads| {
-                    payloads.deletes().any(|delete| matches!(delete, DeletePayload::Ike))
-                });
-                // RFC 7296 2.25.2: nothing new while the IKE SA is being closed.
-                let answer = match request.exchange {
-                    ExchangeType::CREATE_CHILD_SA => {
-                        Vec::from([notify(NotifyType::TEMPORARY_FAILURE, Vec::new())])
-                    }
-                    _ => Vec::new(),
-                };
-                self.sa.send_response(cx, route, request.exchange, request.id, &answer);
-                if deletes_ike {
-                    // RFC 7296 2.25.2: both close it at once; our own delete is forgotten.
-                    cx.event(Event::Closed { ike: self.handle, reason: self.reason.clone() });
-                    return State::Lingering(Box::new(Lingering::new(cx, self.sa)));
-                }
-                State::Closing(self)
-            }
+            Verified::Request(request) => self.answer(cx, spi, route, &request),
         }
+    }
+
+    fn answer(
+        mut self: Box<Self>,
+        cx: &mut Context<'_>,
+        spi: IkeSpi,
+        route: Route,
+        request: &Request,
+    ) -> State {
+        let deletes_ike = request
+            .content
+            .as_ref()
+            .is_ok_and(|payloads| payloads.deletes().any(|delete| matches!(delete, DeletePayload::Ike)));
+        // RFC 7296 2.25.2: nothing new while the IKE SA is being closed.
+        let answer = match request.exchange {
+            ExchangeType::CREATE_CHILD_SA => Vec::from([notify(NotifyType::TEMPORARY_FAILURE, Vec::new())]),
+            _ => Vec::new(),
+        };
+        let is_current = spi == self.sa.local_spi;
+        let mut sas = core::iter::once(&mut self.sa).chain(&mut self.older);
+        if let Some(sa) = sas.find(|sa| sa.local_spi == spi) {
+            sa.begin(request);
+            sa.send_response(cx, route, request.exchange, request.id, &answer);
+        }
+        if deletes_ike && is_current {
+            // RFC 7296 2.25.2: both close it at once; our own delete is forgotten.
+            cx.event(Event::Closed { ike: self.handle, reason: self.reason });
+            let mut sas = self.older;
+            sas.insert(0, self.sa);
+            return State::Lingering(Box::new(Lingering::new(cx, sas)));
+        }
+        State::Closing(self)
     }
 
     /// Repeats the delete, or gives up.
@@ -138,21 +179,23 @@ impl Closing {
     }
 
     fn close(self: Box<Self>, cx: &mut Context<'_>) -> State {
-        cx.release_ike_spi(self.sa.local_spi);
-        cx.event(Event::Closed { ike: self.handle, reason: self.reason });
-        State::Gone
+        for sa in &self.older {
+            cx.release_ike_spi(sa.local_spi);
+        }
+        finish(cx, self.handle, self.reason, core::slice::from_ref(&self.sa))
     }
 }
 
 /// An IKE SA that is over. Its handle has had its terminal event.
 pub(crate) struct Lingering {
-    sa: IkeSa,
+    /// Each SA on the wire that it consisted of.
+    sas: Vec<IkeSa>,
     until: Instant,
 }
 
 impl Lingering {
-    pub(crate) fn new(cx: &Context<'_>, sa: IkeSa) -> Self {
-        Self { sa, until: cx.now + LINGER }
+    pub(crate) fn new(cx: &Context<'_>, sas: Vec<IkeSa>) -> Self {
+        Self { sas, until: cx.now + LINGER }
     }
 
     pub(crate) const fn until(&self) -> Instant {
@@ -163,6 +206,7 @@ impl Lingering {
     pub(crate) fn repeat(
         &self,
         cx: &mut Context<'_>,
+        spi: IkeSpi,
         header: &IkeHeader,
         route: Route,
         octets: &[u8],
@@ -170,8 +214,10 @@ impl Lingering {
         if header.flags.has(Flags::RESPONSE) {
             return Err(DropReason::SaClosing);
         }
-        match self.sa.verify(header, octets)? {
+        let sa = self.sas.iter().find(|sa| sa.local_spi == spi).ok_or(DropReason::UnknownSpi)?;
+        match sa.verify(header, octets)? {
             Verified::Again(answer) => {
+                cx.stats.retransmitted = cx.stats.retransmitted.saturating_add(1);
                 cx.transmit(route.path, route.encapsulated, &answer);
                 Ok(())
             }
@@ -180,7 +226,9 @@ impl Lingering {
     }
 
     pub(crate) fn end(self: Box<Self>, cx: &mut Context<'_>) -> State {
-        cx.release_ike_spi(self.sa.local_spi);
+        for sa in &self.sas {
+            cx.release_ike_spi(sa.local_spi);
+        }
         State::Gone
     }
 }

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use ikebana_core::{IkeSpi, Instant};
 use ikebana_ike::{ChildHandle, ChildSignal, CloseReason, ExchangeType, RemoveReason};
 
-use super::{End, Established, Fate, Task};
+use super::{End, Established, Fate, REPLACED_TIMEOUT, Task};
 use crate::child::ChildState;
 use crate::context::Context;
 use crate::sa::Route;
@@ -105,12 +105,24 @@ impl Established {
 
     fn age_legs(&mut self, cx: &mut Context<'_>) {
         let mut gone = Vec::new();
+        let mut unsure = false;
+        let has_moved = self.leg(self.current).is_some_and(|leg| leg.proven);
         for leg in &mut self.legs {
             match leg.fate {
-                Fate::Superseded(until) if until <= cx.now => leg.fate = Fate::DeleteWanted,
+                // The peer has forgotten to delete what it replaced.
+                Fate::Superseded(until) if until <= cx.now && has_moved => leg.fate = Fate::DeleteWanted,
+                // Perhaps it has never had our answer. Deleting the old leg would end everything there, so we
+                // ask over the new one first.
+                Fate::Superseded(until) if until <= cx.now => {
+                    leg.fate = Fate::Superseded(cx.now + REPLACED_TIMEOUT);
+                    unsure = true;
+                }
                 Fate::Gone(until) if until <= cx.now => gone.push(leg.sa.local_spi),
                 Fate::Live | Fate::Superseded(_) | Fate::Gone(_) | Fate::DeleteWanted | Fate::Deleting => {}
             }
+        }
+        if unsure {
+            self.queue.push(cx.now, Task::Liveness);
         }
         for spi in gone {
             self.drop_leg(cx, spi);
@@ -135,12 +147,7 @@ impl Established {
                     self.queue.push(cx.now, Task::RekeyChild(handle));
                 }
                 // The peer has forgotten to delete what it replaced.
-                ChildState::Replaced { by, .. } => {
-                    if let Some(new) = self.children.get_mut(&by) {
-                        new.release_outbound(cx);
-                    }
-                    self.mark_deleting(cx, handle, RemoveReason::Rekeyed);
-                }
+                ChildState::Replaced { .. } => self.mark_deleting(cx, handle, RemoveReason::Rekeyed),
                 ChildState::Lingering(_) => self.remove_child(cx, handle, RemoveReason::Rekeyed),
                 ChildState::Deleting => {}
             }

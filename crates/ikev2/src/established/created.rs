@@ -159,11 +159,8 @@ impl Established {
     fn rekeyed_child_is_unknown(&mut self, cx: &mut Context<'_>, create: &CreateExchange) {
         let Some(old) = create.rekeys else { return };
         if let Some(rival) = &create.rival {
-            if let Some(child) = self.children.get_mut(&rival.child) {
-                child.release_outbound(cx);
-            }
-            self.remove_child(cx, old, RemoveReason::Rekeyed);
-        } else if self.children.contains_key(&old) {
+            self.retire(cx, old, rival.child);
+        } else if self.children.get(&old).is_some_and(|old| old.state == ChildState::Installed) {
             self.remove_child(cx, old, RemoveReason::Peer);
             self.queue.push(cx.now, Task::Create(create.offer.config.clone(), None));
         }

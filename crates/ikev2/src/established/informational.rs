@@ -91,7 +91,8 @@ impl Established {
             ChildState::Lingering(_) => None,
             ChildState::Deleting => {
                 let told = self.is_delete_under_way(handle);
-                self.remove_child(cx, handle, RemoveReason::Peer);
+                self.queue.forget_child(handle);
+                self.bury(cx, handle, RemoveReason::Peer);
                 // RFC 7296 1.4.1: both deletes cross; each side names its SA once.
                 (!told).then_some(inbound)
             }
@@ -162,8 +163,16 @@ impl Established {
     /// The peer has answered our delete, or never will.
     pub(super) fn children_deleted(&mut self, cx: &mut Context<'_>, children: &[ChildHandle]) {
         for handle in children {
-            let reason = self.children.get(handle).and_then(|child| child.fate);
-            self.remove_child(cx, *handle, reason.unwrap_or(RemoveReason::Local));
+            self.bury(cx, *handle, RemoveReason::Local);
+        }
+    }
+
+    /// Both sides have deleted a pair. What was replaced still takes the packets that are on their way.
+    fn bury(&mut self, cx: &mut Context<'_>, handle: ChildHandle, otherwise: RemoveReason) {
+        let Some(child) = self.children.get_mut(&handle) else { return };
+        match child.fate {
+            Some(RemoveReason::Rekeyed) => child.state = ChildState::Lingering(cx.now + LINGER),
+            fate => self.remove_child(cx, handle, fate.unwrap_or(otherwise)),
         }
     }
 }

@@ -9,7 +9,7 @@ use ikebana_ike::{ApiError, ChildConfig, ChildFailure, ChildHandle, Event, Excha
 use ikebana_proposals::ProtocolId;
 
 use super::{End, Established, Exchange, Fate};
-use crate::child::ChildState;
+use crate::child::{Child, ChildState};
 use crate::context::Context;
 use crate::wire::{DeletePayload, Payload};
 
@@ -134,7 +134,7 @@ impl Established {
 
     /// Whether a child SA of this kind is there or on its way, so that another one would be a duplicate.
     fn has_or_makes(&self, config: &ChildConfig, flow: Option<&Flow>) -> bool {
-        let serves = |child: &crate::child::Child| match flow {
+        let serves = |child: &Child| match flow {
             None => true,
             Some(flow) => {
                 child.local.matches(flow.local, flow.protocol, flow.local_port)
@@ -165,6 +165,7 @@ impl Established {
 
     /// Starts whatever can start.
     pub(crate) fn pump(&mut self, cx: &mut Context<'_>) -> Option<End> {
+        self.release_heirs(cx);
         let unwanted: Vec<IkeSpi> = self
             .legs
             .iter()
@@ -180,6 +181,36 @@ impl Established {
             self.start(cx, task);
         }
         None
+    }
+
+    /// A pair whose outbound SA was held back takes over once that of its predecessor is gone, however that
+    /// came about. While a collision is undecided, the exchange of ours decides.
+    fn release_heirs(&mut self, cx: &mut Context<'_>) {
+        let heirs: Vec<ChildHandle> = self
+            .children
+            .values()
+            .filter(|child| child.state == ChildState::Installed && child.is_outbound_held())
+            .filter(|child| {
+                let old = child.replaces.and_then(|old| self.children.get(&old));
+                !old.is_some_and(Child::is_outbound_installed) && !self.is_rival(child.handle)
+            })
+            .map(|child| child.handle)
+            .collect();
+        for handle in heirs {
+            if let Some(child) = self.children.get_mut(&handle) {
+                child.release_outbound(cx);
+            }
+        }
+    }
+
+    /// Whether the peer made this pair in a race with an exchange of ours that is under way.
+    fn is_rival(&self, handle: ChildHandle) -> bool {
+        self.legs.iter().any(|leg| match &leg.exchange {
+            Some(Exchange::Create(create)) => {
+                create.rival.as_ref().is_some_and(|rival| rival.child == handle)
+            }
+            _ => false,
+        })
     }
 
     fn send_leg_delete(&mut self, cx: &mut Context<'_>, spi: IkeSpi) {

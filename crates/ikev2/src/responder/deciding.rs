@@ -270,7 +270,7 @@ impl Deciding {
         let Answered { handle, mut sa, route, .. } = base;
         sa.send_response(cx, route, ExchangeType::IKE_AUTH, request_id, &[notify(kind, Vec::new())]);
         failed(cx, handle, peer, route.path, reason);
-        State::Lingering(Box::new(Lingering::new(cx, sa)))
+        State::Lingering(Box::new(Lingering::new(cx, Vec::from([sa]))))
     }
 
     /// The end of it, without a word to the peer.

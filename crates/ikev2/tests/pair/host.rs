@@ -5,24 +5,26 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ikebana_core::datagram::{Carried, NAT_T_PORT, classify};
-use ikebana_core::{Datagram, EspSpi, Instant, Secret};
+use ikebana_core::{Datagram, EspSpi, IkeSpi, Instant, Path, Secret};
 use ikebana_crypto::CryptoProvider;
 use ikebana_ike::{
-    ChildHandle, Credentials, Direction, EndpointConfig, Event, IkeSaHandle, Output, PeerConfig,
-    PreSharedKeyRequest, SelectPeer,
+    ChildHandle, ChildSignal, Credentials, Direction, EndpointConfig, Event, IkeSaHandle, Output, PeerConfig,
+    PreSharedKeyRequest, RemoveReason, SelectPeer,
 };
 use ikebana_ikev2::Endpoint;
-use ikebana_testkit::{Delivery, EndpointId, Network, SeededRng};
+use ikebana_testkit::{Delivery, EndpointId, SeededRng};
+
+use super::toy::{NonceScript, ScriptedRng};
 
 /// What an endpoint said, in short.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Seen {
     Established(IkeSaHandle),
     Installed(ChildHandle, Direction, EspSpi),
-    Removed(ChildHandle, Direction, EspSpi),
+    Removed(ChildHandle, Direction, EspSpi, RemoveReason),
     Updated(ChildHandle),
     ChildFailed(String),
-    IkeRekeyed(IkeSaHandle),
+    IkeRekeyed(IkeSaHandle, [IkeSpi; 2]),
     Assigned(ikebana_ike::Assignment),
     Hint(String),
     Failed(IkeSaHandle, String),
@@ -59,8 +61,11 @@ pub(crate) struct Host {
     pub(crate) endpoint: Endpoint,
     pub(crate) peer: Arc<PeerConfig>,
     pub(crate) seen: Vec<Seen>,
+    pub(crate) nonces: NonceScript,
     keys: Keys,
     installed: BTreeMap<(ChildHandle, Direction), SaIdentity>,
+    /// Outbound SAs in the order they were installed: a data path uses the last one.
+    outbound_order: Vec<(ChildHandle, EspSpi)>,
     live: BTreeSet<IkeSaHandle>,
     ended: BTreeSet<IkeSaHandle>,
     owner: BTreeMap<ChildHandle, IkeSaHandle>,
@@ -74,12 +79,14 @@ impl Host {
         peer: PeerConfig,
         psk: &str,
         seed: u64,
+        provider: CryptoProvider,
     ) -> Self {
         let peer = Arc::new(peer);
+        let nonces = NonceScript::default();
         let endpoint = Endpoint::new(
             Arc::new(config),
-            Arc::new(CryptoProvider::rust_crypto()),
-            Box::new(SeededRng::new(seed)),
+            Arc::new(provider),
+            Box::new(ScriptedRng { seeded: SeededRng::new(seed), nonces: nonces.clone() }),
             Box::new(ikebana_core::spi::ShardedSpis::unsharded()),
         );
         let keys = Keys { peer: peer.clone(), psk: Secret::from_slice(psk.as_bytes()), assign: None };
@@ -89,8 +96,10 @@ impl Host {
             endpoint,
             peer,
             seen: vec![],
+            nonces,
             keys,
             installed: BTreeMap::new(),
+            outbound_order: vec![],
             live: BTreeSet::new(),
             ended: BTreeSet::new(),
             owner: BTreeMap::new(),
@@ -103,24 +112,49 @@ impl Host {
     }
 
     pub(crate) fn receive(&mut self, now: Instant, delivery: &Delivery) {
-        let shared = delivery.path.local.port() == NAT_T_PORT;
-        let octets = match (shared, classify(&delivery.octets)) {
+        self.take_in(now, delivery.path, &delivery.octets);
+    }
+
+    /// Takes in a UDP payload, as a socket would.
+    pub(crate) fn take_in(&mut self, now: Instant, path: Path, octets: &[u8]) {
+        let shared = path.local.port() == NAT_T_PORT;
+        let octets = match (shared, classify(octets)) {
             (true, Carried::Ike(octets)) => octets,
             (true, _) => return,
-            (false, _) => &delivery.octets,
+            (false, _) => octets,
         };
-        let datagram = Datagram { path: delivery.path, encapsulated: shared, octets };
+        let datagram = Datagram { path, encapsulated: shared, octets };
         // The reason is counted, and tests look at the counters.
         let _ = self.endpoint.handle_datagram(now, datagram);
     }
 
-    pub(crate) fn drain(&mut self, now: Instant, network: &mut Network) {
+    /// Watches every event and hands every message to `send`.
+    pub(crate) fn drain(&mut self, now: Instant, mut send: impl FnMut(EndpointId, Path, Vec<u8>)) {
         while let Some(output) = self.endpoint.poll_output_with(now, &mut self.keys) {
             match output {
-                Output::Transmit(transmit) => network.send(now, self.id, transmit.path, transmit.octets),
+                Output::Transmit(transmit) => send(self.id, transmit.path, transmit.octets),
                 Output::Event(event) => self.watch(event),
             }
         }
+    }
+
+    /// The SPI that packets are sent with: that of the newest outbound SA.
+    pub(crate) fn sends_with(&self) -> Option<EspSpi> {
+        self.outbound_order.last().map(|(_, spi)| *spi)
+    }
+
+    /// The pair that has this inbound SPI, if it is installed.
+    pub(crate) fn receives_with(&self, spi: EspSpi) -> Option<ChildHandle> {
+        let inbound = self
+            .installed
+            .iter()
+            .find(|((_, direction), (installed, _))| *direction == Direction::Inbound && *installed == spi);
+        inbound.map(|((child, _), _)| *child)
+    }
+
+    /// A packet has come in over this pair.
+    pub(crate) fn traffic(&mut self, now: Instant, child: ChildHandle) {
+        self.endpoint.handle_child_signal(now, child, ChildSignal::Traffic);
     }
 
     /// Keeps the books, and fails the test when a promise is broken.
@@ -137,20 +171,28 @@ impl Host {
                 let old = self.installed.insert(key, (params.spi, keys));
                 assert!(old.is_none(), "installed twice: {key:?} {:?}", self.seen);
                 self.owner.insert(params.child, params.ike);
+                if params.direction == Direction::Outbound {
+                    self.outbound_order.push((params.child, params.spi));
+                }
                 Seen::Installed(params.child, params.direction, params.spi)
             }
             Event::UpdateSa { child, .. } => Seen::Updated(child),
-            Event::RemoveSa { child, direction, spi, .. } => {
+            Event::RemoveSa { child, direction, spi, reason } => {
                 let old = self.installed.remove(&(child, direction));
                 assert!(
                     old.is_some_and(|(installed, _)| installed == spi),
                     "removed what is not installed: {child} {direction:?} {:?}",
                     self.seen
                 );
-                Seen::Removed(child, direction, spi)
+                if direction == Direction::Outbound {
+                    self.outbound_order.retain(|(other, _)| *other != child);
+                }
+                Seen::Removed(child, direction, spi, reason)
             }
             Event::ChildFailed { reason, .. } => Seen::ChildFailed(reason.to_string()),
-            Event::IkeRekeyed { ike, .. } => Seen::IkeRekeyed(ike),
+            Event::IkeRekeyed { ike, initiator_spi, responder_spi, .. } => {
+                Seen::IkeRekeyed(ike, [initiator_spi, responder_spi])
+            }
             Event::Assigned { assignment, .. } => Seen::Assigned(assignment),
             Event::Hint { reason, .. } => Seen::Hint(reason.to_string()),
             Event::Failed { ike, reason, .. } => {
@@ -206,6 +248,14 @@ impl Host {
             .filter(|((_, direction), _)| *direction == wanted)
             .map(|(_, identity)| identity.clone())
             .collect()
+    }
+
+    /// The SPIs of the last IKE SA that it moved to.
+    pub(crate) fn ike_spis(&self) -> Option<[IkeSpi; 2]> {
+        self.seen.iter().rev().find_map(|seen| match seen {
+            Seen::IkeRekeyed(_, spis) => Some(*spis),
+            _ => None,
+        })
     }
 
     /// How often something like this was said.

@@ -1,20 +1,28 @@
 //! Two endpoints over a simulated network, watched by the promises that every run has to keep.
 #![allow(dead_code, reason = "every test file uses another part of this")]
 
+mod duel;
 mod host;
+#[macro_use]
+pub(crate) mod play;
+pub(crate) mod spy;
+pub(crate) mod toy;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ikebana_core::{Instant, Lifetime, Path};
+use ikebana_crypto::CryptoProvider;
 use ikebana_ike::{
     Authentication, ChildConfig, Encapsulation, EndpointConfig, Listener, Liveness, Mode, PeerConfig,
     Retransmission, SelectorTemplate, Uniqueness,
 };
 use ikebana_proposals::{Prefer, Proposal};
-use ikebana_testkit::{LinkConfig, Network};
+use ikebana_testkit::{EndpointId, LinkConfig, Network};
 
+#[allow(unused_imports, reason = "every test file uses another part of this")]
+pub(crate) use duel::{Duel, Held};
 pub(crate) use host::{Host, Seen};
 
 /// Everything a test may want to be different.
@@ -33,6 +41,7 @@ pub(crate) struct Setup {
     pub(crate) tries: u8,
     pub(crate) limits: ikebana_ike::Limits,
     pub(crate) uniqueness: Uniqueness,
+    pub(crate) provider: fn() -> CryptoProvider,
 }
 
 impl Default for Setup {
@@ -51,6 +60,7 @@ impl Default for Setup {
             tries: 5,
             limits: ikebana_ike::Limits::default(),
             uniqueness: Uniqueness::InitialContact,
+            provider: CryptoProvider::rust_crypto,
         }
     }
 }
@@ -99,6 +109,28 @@ fn proposals<E: std::fmt::Debug>(list: &str, parse: impl Fn(&str) -> Result<Prop
     list.split(',').map(|keywords| parse(keywords).unwrap()).collect()
 }
 
+/// Hosts `a` (0) and `b` (1).
+pub(crate) fn hosts(setup: &Setup, peers: [PeerConfig; 2], ids: [EndpointId; 2]) -> [Host; 2] {
+    let [a, b] = peers;
+    let host = |index: usize, peer: PeerConfig| {
+        let address: IpAddr = ADDRESSES[index].parse().unwrap();
+        let config = EndpointConfig {
+            listeners: vec![Listener {
+                from: vec![],
+                proposals: peer.proposals.clone(),
+                prefer: Prefer::Local,
+                encapsulation: setup.encapsulation,
+            }],
+            limits: setup.limits,
+            retransmission: retransmission(setup),
+            ..EndpointConfig::default()
+        };
+        let seed = setup.seed.wrapping_mul(2).wrapping_add(index as u64);
+        Host::new(ids[index], address, config, peer, setup.psk[index], seed, (setup.provider)())
+    };
+    [host(0, a), host(1, b)]
+}
+
 /// Two hosts, `a` (0) and `b` (1), on a network in virtual time.
 pub(crate) struct Pair {
     pub(crate) network: Network,
@@ -113,25 +145,8 @@ impl Pair {
 
     pub(crate) fn with_peers(setup: &Setup, peers: [PeerConfig; 2]) -> Self {
         let mut network = Network::new(setup.seed, setup.link);
-        let [a, b] = peers;
-        let mut host = |index: usize, peer: PeerConfig| {
-            let address: IpAddr = ADDRESSES[index].parse().unwrap();
-            let config = EndpointConfig {
-                listeners: vec![Listener {
-                    from: vec![],
-                    proposals: peer.proposals.clone(),
-                    prefer: Prefer::Local,
-                    encapsulation: setup.encapsulation,
-                }],
-                limits: setup.limits,
-                retransmission: retransmission(setup),
-                ..EndpointConfig::default()
-            };
-            let seed = setup.seed.wrapping_mul(2).wrapping_add(index as u64);
-            Host::new(network.attach(address), address, config, peer, setup.psk[index], seed)
-        };
-        let hosts = [host(0, a), host(1, b)];
-        Self { network, now: Instant::from_secs(1), hosts }
+        let ids = ADDRESSES.map(|address| network.attach(address.parse().unwrap()));
+        Self { network, now: Instant::from_secs(1), hosts: hosts(setup, peers, ids) }
     }
 
     /// The path from host `from` to the other one, on port 500.
@@ -152,8 +167,9 @@ impl Pair {
 
     /// Hands every waiting output on.
     pub(crate) fn drain(&mut self) {
+        let (network, now) = (&mut self.network, self.now);
         for host in &mut self.hosts {
-            host.drain(self.now, &mut self.network);
+            host.drain(now, |from, path, octets| network.send(now, from, path, octets));
         }
     }
 
@@ -169,7 +185,8 @@ impl Pair {
         while let Some(delivery) = self.network.deliver(self.now) {
             if let Some(host) = self.hosts.iter_mut().find(|host| host.id == delivery.to) {
                 host.receive(self.now, &delivery);
-                host.drain(self.now, &mut self.network);
+                let (network, now) = (&mut self.network, self.now);
+                host.drain(now, |from, path, octets| network.send(now, from, path, octets));
             }
         }
         for host in &mut self.hosts {
