@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn an_updated_checksum_is_the_one_computed_anew() {
-        let mut octets: [u8; 20] = core::array::from_fn(|i| (i as u8).wrapping_mul(37));
+        let mut octets: [u8; 20] = core::array::from_fn(|i| u8::try_from(i).unwrap().wrapping_mul(37));
         for value in [0x0000u16, 0x5555, 0xfffe, 0x1234, 0xffff] {
             let before = Sum::default().add(&octets).finish();
             let old = [octets[6], octets[7]];

@@ -310,6 +310,11 @@ impl InboundSa {
         packet: &mut PacketBuf<'_>,
         result: Result<(), OpenError>,
     ) -> Result<NextHeader, OpenError> {
+        // In a batch, an intact copy may have been committed since the check; then this is a repetition first
+        // of all, as it would have been one by one.
+        let window = self.window.as_ref();
+        let repeated = window.filter(|_| result.is_err()).and_then(|window| window.admit(sequence).err());
+        let result = repeated.map_or(result, |error| Err(error.into()));
         result.map_err(|error| self.failed(error))?;
         self.move_window(sequence)?;
         let next = self.key.strip(packet).map_err(|error| self.failed(error))?;

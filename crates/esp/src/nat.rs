@@ -76,7 +76,7 @@ mod tests {
 
     /// A payload whose checksum is right between the addresses that the peer used.
     fn sealed_by_peer(next: NextHeader, at: usize) -> [u8; 31] {
-        let mut payload = core::array::from_fn(|i| (i as u8).wrapping_mul(71));
+        let mut payload = core::array::from_fn(|i| u8::try_from(i).unwrap().wrapping_mul(71));
         payload[at..at + 2].fill(0);
         let checksum = compute(&payload, next, (PRIVATE, SERVER)).unwrap();
         payload[at..at + 2].copy_from_slice(&checksum.to_be_bytes());

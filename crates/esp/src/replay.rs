@@ -101,7 +101,8 @@ impl ReplayWindow {
         }
     }
 
-    fn admit(&self, sequence: u64) -> Result<(), ReplayError> {
+    /// Whether a full number may still be accepted.
+    pub(crate) fn admit(&self, sequence: u64) -> Result<(), ReplayError> {
         // RFC 4303 3.3.3: the first packet has number 1, so no valid packet has 0.
         if sequence == 0 {
             return Err(ReplayError::Zero);

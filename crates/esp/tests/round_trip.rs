@@ -1,4 +1,16 @@
 //! What is sealed comes out again: every suite, mode, family and length, through the octets on the wire.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that cannot go on must fail"
+)]
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_possible_wrap,
+    reason = "test data"
+)]
 
 mod common;
 

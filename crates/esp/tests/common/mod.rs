@@ -1,4 +1,16 @@
 //! SAs and packets for the tests.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that cannot go on must fail"
+)]
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_possible_wrap,
+    reason = "test data"
+)]
 #![allow(dead_code, reason = "every test file uses a part of it")]
 
 use std::net::IpAddr;
@@ -124,7 +136,13 @@ pub(crate) fn udp_between(source: IpAddr, destination: IpAddr, tos: u8, data: &[
 }
 
 /// An IP packet without options; IPv4 with DF and a right checksum.
-pub(crate) fn ip_packet(source: IpAddr, destination: IpAddr, tos: u8, protocol: u8, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn ip_packet(
+    source: IpAddr,
+    destination: IpAddr,
+    tos: u8,
+    protocol: u8,
+    payload: &[u8],
+) -> Vec<u8> {
     let mut packet = Vec::new();
     match (source, destination) {
         (IpAddr::V4(source), IpAddr::V4(destination)) => {

@@ -1,0 +1,148 @@
+//! The data path does not allocate: a counting allocator watches it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that cannot go on must fail"
+)]
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_possible_wrap,
+    reason = "test data"
+)]
+#![allow(unsafe_code, reason = "a global allocator cannot be written without; the library forbids it")]
+
+mod common;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use common::{SUITES, inbound, outbound, outer_addresses, params, suite, with_room};
+use ikebana_esp::{
+    Arrived, Delivered, Family, MAX_TOO_BIG, Mode, NextHeader, Outgoing, PacketBuf, ReceivedOuter, clamp_mss,
+    inner_flow, packet_too_big,
+};
+
+struct Counting;
+
+thread_local! {
+    /// Allocations of this thread, so that the test harness's own threads do not disturb.
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+fn count() {
+    // While a thread ends, its counter may be gone already.
+    let _ = ALLOCATIONS.try_with(|allocations| allocations.set(allocations.get() + 1));
+}
+
+// SAFETY: every call goes to the system allocator with the arguments as they came, so its guarantees hold. The
+// counter is a thread-local without destructor and does not allocate.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: the caller keeps `alloc`'s contract, which is the same.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: `pointer` came from `System` by the methods here, with this layout.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count();
+        // SAFETY: `pointer` came from `System` by the methods here, with this layout.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Allocations that `work` makes on this thread.
+fn allocations(work: impl FnOnce()) -> u64 {
+    let before = ALLOCATIONS.with(Cell::get);
+    work();
+    ALLOCATIONS.with(Cell::get) - before
+}
+
+#[test]
+fn the_counter_counts() {
+    assert_eq!(allocations(|| drop(std::hint::black_box(Box::new(1)))), 1);
+    assert!(allocations(|| drop(std::hint::black_box(vec![0u8; 10]))) >= 1);
+}
+
+#[test]
+fn no_packet_allocates_whatever_becomes_of_it() {
+    for keywords in SUITES {
+        for (mode, in_udp, outer) in [
+            (Mode::Tunnel, false, Family::V4),
+            (Mode::Tunnel, true, Family::V6),
+            (Mode::Transport, true, Family::V4),
+            (Mode::Transport, false, Family::V6),
+        ] {
+            let made = || params(suite(keywords, true), mode, in_udp, outer);
+            let (mut sender, mut receiver) = (outbound(made()), inbound(made()));
+            let (source, destination) = outer_addresses(outer);
+            let original = common::udp_between(source, destination, 2, &common::data(700));
+            let (mut bytes, range) = with_room(&original);
+            let made = allocations(|| {
+                for _ in 0..5 {
+                    let mut packet = PacketBuf::new(&mut bytes, range.clone()).unwrap();
+                    sender.encapsulate_whole(&mut packet, 1).unwrap();
+                    assert_eq!(receiver.decapsulate_whole(&mut packet), Ok(Delivered::Packet));
+                    assert_eq!(packet.payload(), original);
+
+                    let mut packet = PacketBuf::new(&mut bytes, range.clone()).unwrap();
+                    packet.payload_mut().copy_from_slice(&original);
+                    let fields = sender.encapsulate(&mut packet).unwrap();
+                    let outer = ReceivedOuter { tos: Some(fields.tos), ttl: None };
+                    assert_eq!(receiver.decapsulate(&mut packet, outer), Ok(Delivered::Packet));
+                    let start = range.start;
+                    let mut packet = PacketBuf::new(&mut bytes, start..start + original.len()).unwrap();
+                    packet.payload_mut().copy_from_slice(&original);
+
+                    sender.seal(&mut packet, NextHeader::IPV4).unwrap();
+                    packet.payload_mut()[30] ^= 1;
+                    receiver.open(&mut packet).unwrap_err();
+                    let mut packet = PacketBuf::new(&mut bytes, range.clone()).unwrap();
+                    packet.payload_mut().copy_from_slice(&original);
+                }
+            });
+            assert_eq!(made, 0, "{keywords} {mode:?} {outer:?}");
+        }
+    }
+}
+
+#[test]
+fn no_batch_allocates() {
+    for keywords in SUITES {
+        let made = || params(suite(keywords, false), Mode::Tunnel, false, Family::V4);
+        let (mut sender, mut receiver) = (outbound(made()), inbound(made()));
+        let mut buffers: Vec<_> = (0..70).map(|i| with_room(&common::data(i * 20))).collect();
+        let mut slots: Vec<_> = buffers
+            .iter_mut()
+            .map(|(bytes, range)| {
+                Outgoing::new(PacketBuf::new(bytes, range.clone()).unwrap(), NextHeader::IPV4)
+            })
+            .collect();
+        assert_eq!(allocations(|| sender.seal_batch(&mut slots)), 0, "{keywords}");
+        assert!(slots.iter().all(|slot| slot.result.is_ok()));
+        let mut arrived: Vec<_> = slots.into_iter().map(|slot| Arrived::new(slot.packet)).collect();
+        assert_eq!(allocations(|| receiver.open_batch(&mut arrived)), 0, "{keywords}");
+        assert!(arrived.iter().all(|slot| slot.result == Ok(NextHeader::IPV4)));
+    }
+}
+
+#[test]
+fn looking_at_packets_does_not_allocate() {
+    let mut packet = common::udp_packet(Family::V4, 0, &[1; 1400]);
+    let mut out = [0; MAX_TOO_BIG];
+    let made = allocations(|| {
+        inner_flow(&packet).unwrap();
+        clamp_mss(&mut packet, 1400);
+        packet_too_big(&packet, [10, 0, 0, 254].into(), 1400, &mut out).unwrap();
+    });
+    assert_eq!(made, 0);
+}
