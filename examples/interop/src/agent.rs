@@ -59,7 +59,8 @@ fn answer(mut stream: TcpStream) -> Result<()> {
 /// Has the agent run a script; returns its exit code after printing what it said.
 pub(crate) fn ask(address: &str, script: &str, limit: u64) -> Result<i32> {
     let target = address.parse().with_context(|| format!("{address:?} is no address"))?;
-    let mut stream = TcpStream::connect_timeout(&target, Duration::from_secs(2)).context("the guest's agent")?;
+    let mut stream =
+        TcpStream::connect_timeout(&target, Duration::from_secs(2)).context("the guest's agent")?;
     stream.set_read_timeout(Some(Duration::from_secs(limit + 5)))?;
     serde_json::to_writer(&mut stream, &Request { script: script.to_owned(), limit })?;
     stream.write_all(b"\n")?;

@@ -220,7 +220,7 @@ impl<'a> Execution<'a> {
         // Absent is as good as removed.
         let _ = std::fs::remove_file(&output);
         let command = format!("ping -n -i {} -I {source} {target}", f64::from(interval) / 1000.0);
-        let process = self.lab.us_place.spawn(&folder, "flood", "", &command)?;
+        let process = self.lab.place(Side::Us)?.spawn(&folder, "flood", "", &command)?;
         self.flood = Some(Flood { process, output, interval });
         // Nothing is shown by a flood that begins after what it is to accompany.
         wait::pause(Duration::from_millis(200))
@@ -267,15 +267,19 @@ impl<'a> Execution<'a> {
     }
 
     fn expect_sas(&mut self, on: Side, ike: usize, child: usize) -> Result<()> {
-        wait::until(&format!("{on:?} to have {ike} IKE and {child} Child SAs"), Duration::from_secs(10), || {
-            let sas = self.sas(on)?;
-            let children: usize = sas.iter().map(|sa| sa.children.len()).sum();
-            Ok(if (sas.len(), children) == (ike, child) {
-                Ok(())
-            } else {
-                Err(format!("it has {} and {children}: {sas:?}", sas.len()))
-            })
-        })
+        wait::until(
+            &format!("{on:?} to have {ike} IKE and {child} Child SAs"),
+            Duration::from_secs(10),
+            || {
+                let sas = self.sas(on)?;
+                let children: usize = sas.iter().map(|sa| sa.children.len()).sum();
+                Ok(if (sas.len(), children) == (ike, child) {
+                    Ok(())
+                } else {
+                    Err(format!("it has {} and {children}: {sas:?}", sas.len()))
+                })
+            },
+        )
     }
 
     fn expect_log(&mut self, who: Side, contains: &[String], limit: Duration) -> Result<()> {

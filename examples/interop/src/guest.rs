@@ -30,7 +30,9 @@ pub(crate) struct Guest {
 impl Guest {
     /// Boots a guest on the network's TAP device; `folder` holds its root and the common folder.
     pub(crate) fn boot(network: &Network, folder: &Path, peers: &Path) -> Result<Self> {
-        let namespace = network.namespace(Side::Us).context("the guest has no namespace")?.to_owned();
+        let Place::Namespace { name: namespace } = network.place(Side::Us)?.clone() else {
+            bail!("the guest needs a namespace");
+        };
         let root = folder.join("root");
         let shared = folder.join("shared");
         let helper = shared.join("agent");
@@ -84,9 +86,20 @@ impl Drop for Guest {
 
 /// A root of empty folders to mount on, and a few files of /etc.
 fn prepare_root(root: &Path, shared: &Path) -> Result<()> {
-    for folder in
-        ["usr", "etc", "proc", "sys", "dev", "run", "tmp", "var", "shared", "mod/lib/modules", "root", "peers"]
-    {
+    for folder in [
+        "usr",
+        "etc",
+        "proc",
+        "sys",
+        "dev",
+        "run",
+        "tmp",
+        "var",
+        "shared",
+        "mod/lib/modules",
+        "root",
+        "peers",
+    ] {
         fs::create_dir_all(root.join(folder))?;
     }
     fs::create_dir_all(shared)?;
@@ -103,7 +116,10 @@ fn prepare_root(root: &Path, shared: &Path) -> Result<()> {
     let account = |file: &str, name: &str| -> String {
         let text = fs::read_to_string(file).unwrap_or_default();
         let prefix = format!("{name}:");
-        text.lines().find(|line| line.starts_with(&prefix)).map(|line| format!("{line}\n")).unwrap_or_default()
+        text.lines()
+            .find(|line| line.starts_with(&prefix))
+            .map(|line| format!("{line}\n"))
+            .unwrap_or_default()
     };
     // iked drops its privileges to a user of its own.
     fs::write(

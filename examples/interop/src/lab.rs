@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+use crate::containers::Containers;
 use crate::daemon::{Charon, Daemon, Esp, Gateway, Libreswan, OpenIked};
 use crate::guest::Guest;
 use crate::network::{Network, Topology};
@@ -31,7 +32,7 @@ pub(crate) struct Lab {
     peers: BTreeMap<&'static str, Box<dyn Daemon>>,
     guest: Option<Guest>,
     pub(crate) network: Network,
-    pub(crate) us_place: Place,
+    /// Where this lab keeps its files; containers see it too.
     folder: PathBuf,
 }
 
@@ -45,22 +46,32 @@ pub(crate) fn topology(scenario: &Scenario) -> Topology {
 }
 
 impl Lab {
+    /// A lab of network namespaces, with the guest if the topology has it.
     pub(crate) fn open(topology: Topology, options: &Options) -> Result<Self> {
         let network = Network::build(topology)?;
-        let us_place = network.place(Side::Us).context("no place for us")?;
         let folder = options.folder.join(format!("{topology:?}").replace(['(', ')'], "-").to_lowercase());
         fs::create_dir_all(&folder)?;
-        let us_folder = folder.join("us");
-        let us: Box<dyn Daemon> = if options.self_check {
-            Box::new(Charon::new(us_place.clone(), us_folder, Esp::Userspace)?)
-        } else {
-            Box::new(Gateway::new(us_place.clone(), us_folder, options.gateway.clone())?)
-        };
         let guest = match topology {
             Topology::Guest => Some(Guest::boot(&network, &folder, &options.peers)?),
             Topology::Direct | Topology::Nat(_) => None,
         };
-        Ok(Self { us, peers: BTreeMap::new(), guest, network, us_place, folder })
+        Self::with(network, guest, folder, options)
+    }
+
+    /// A lab of two containers, whose common folder is the one of the options.
+    pub(crate) fn in_containers(containers: Containers, options: &Options) -> Result<Self> {
+        Self::with(Network::of_containers(containers)?, None, options.folder.clone(), options)
+    }
+
+    fn with(network: Network, guest: Option<Guest>, folder: PathBuf, options: &Options) -> Result<Self> {
+        let place = network.place(Side::Us)?.clone();
+        let us_folder = folder.join("us");
+        let us: Box<dyn Daemon> = if options.self_check {
+            Box::new(Charon::new(place, us_folder, Esp::Userspace)?)
+        } else {
+            Box::new(Gateway::new(place, us_folder, options.gateway.clone())?)
+        };
+        Ok(Self { us, peers: BTreeMap::new(), guest, network, folder })
     }
 
     /// Gets the peer of a scenario ready to be configured; another one stops.
@@ -110,9 +121,8 @@ impl Lab {
 
     pub(crate) fn place(&self, side: Side) -> Result<Place> {
         match (side, &self.guest) {
-            (Side::Us, _) => Ok(self.us_place.clone()),
             (Side::Them, Some(guest)) => Ok(guest.place().clone()),
-            (Side::Them, None) => self.network.place(Side::Them).context("no place for the peer"),
+            (Side::Us | Side::Them, _) => self.network.place(side).cloned(),
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod agent;
 mod agreement;
+mod containers;
 mod daemon;
 mod execute;
 mod guest;
@@ -49,6 +50,26 @@ enum Action {
     List {
         #[command(flatten)]
         selection: Selection,
+    },
+    /// Run one scenario in two containers, with `docker compose`.
+    Docker {
+        /// The scenario's whole name.
+        scenario: String,
+        /// Our gateway's binary.
+        #[arg(long, default_value = "target/debug/ikebana")]
+        gateway: PathBuf,
+        /// Folder for the generated compose file, images and logs; it must not exist yet.
+        #[arg(long, default_value = "target/interop-docker")]
+        folder: PathBuf,
+        /// Put strongSwan in our gateway's place.
+        #[arg(long)]
+        self_check: bool,
+        /// Only write the folder: `docker compose up --build -d` in it starts the two ends.
+        #[arg(long)]
+        generate: bool,
+        /// Leave the containers running.
+        #[arg(long)]
+        keep: bool,
     },
     /// (internal) Serve shell commands in the guest.
     #[command(hide = true)]
@@ -117,6 +138,10 @@ fn act(action: Action) -> Result<ExitCode> {
             }
             Ok(ExitCode::SUCCESS)
         }
+        Action::Docker { scenario, gateway, folder, self_check, generate, keep } => {
+            let request = containers::Request { scenario, gateway, folder, self_check, generate, keep };
+            containers::run(&request)
+        }
         Action::Agent { address } => agent::serve(&address).map(|()| ExitCode::SUCCESS),
         Action::Ask { limit, address, script } => {
             let code = agent::ask(&address, &script, limit)?;
@@ -143,10 +168,7 @@ fn run(selection: &Selection, self_check: bool, keep: bool) -> Result<ExitCode> 
         println!("state and logs are in {}", folder.display());
     }
     let summary = summary?;
-    println!(
-        "{} scenarios passed, {} failed, {} skipped",
-        summary.passed, summary.failed, summary.skipped
-    );
+    println!("{} scenarios passed, {} failed, {} skipped", summary.passed, summary.failed, summary.skipped);
     Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

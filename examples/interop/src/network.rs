@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
+use crate::containers::Containers;
 use crate::place::Place;
 use crate::scenario::Side;
 
@@ -88,14 +89,21 @@ pub(crate) struct WireCounters {
     pub(crate) clear: u64,
 }
 
-/// The namespaces of one topology; they and all processes in them end with it.
+/// What connects the two ends; it and all processes in it end when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Network {
     pub(crate) topology: Topology,
+    us: Place,
+    /// Absent where the peer runs in the guest.
+    them: Option<Place>,
+    /// The namespaces that are ours to remove.
     names: Vec<String>,
+    /// The containers that are ours to remove.
+    _containers: Option<Containers>,
 }
 
 impl Network {
+    /// Builds the namespaces of a topology.
     pub(crate) fn build(topology: Topology) -> Result<Self> {
         let prefix = format!("ikei-{}", std::process::id());
         let ends: &[&str] = match topology {
@@ -103,23 +111,41 @@ impl Network {
             Topology::Nat(_) => &["u", "t", "r"],
             Topology::Guest => &["u"],
         };
-        let names = ends.iter().map(|end| format!("{prefix}-{end}")).collect();
-        let network = Self { topology, names };
+        let names: Vec<String> = ends.iter().map(|end| format!("{prefix}-{end}")).collect();
+        let place = |index: usize| names.get(index).map(|name| Place::Namespace { name: name.clone() });
+        let network = Self {
+            topology,
+            us: place(0).context("no namespace for us")?,
+            them: place(1),
+            names,
+            _containers: None,
+        };
         network.wire().context("cannot build the network namespaces")?;
         Ok(network)
     }
 
-    /// The namespace of our end, or of the peer where it is not in the guest.
-    pub(crate) fn namespace(&self, side: Side) -> Option<&str> {
-        let suffix = match side {
-            Side::Us => "-u",
-            Side::Them => "-t",
+    /// The same network of two ends, made of containers that already run.
+    pub(crate) fn of_containers(containers: Containers) -> Result<Self> {
+        let topology = Topology::Direct;
+        let (us, them) = (topology.end(Side::Us), topology.end(Side::Them));
+        let network = Self {
+            topology,
+            us: containers.place(Side::Us),
+            them: Some(containers.place(Side::Them)),
+            names: Vec::new(),
+            _containers: Some(containers),
         };
-        self.names.iter().find(|name| name.ends_with(suffix)).map(String::as_str)
+        network.us.run(&protected_script(us)).context("setting our container up")?;
+        network.place(Side::Them)?.run(&protected_script(them)).context("setting their container up")?;
+        Ok(network)
     }
 
-    pub(crate) fn place(&self, side: Side) -> Option<Place> {
-        self.namespace(side).map(|name| Place::Namespace { name: name.to_owned() })
+    /// Where an end runs that is not in the guest.
+    pub(crate) fn place(&self, side: Side) -> Result<&Place> {
+        match side {
+            Side::Us => Ok(&self.us),
+            Side::Them => self.them.as_ref().context("the peer runs in the guest"),
+        }
     }
 
     /// Takes the wire away (packets vanish, interfaces stay up) or gives it back.
@@ -129,11 +155,11 @@ impl Network {
         } else {
             "nft add rule inet ikei cut oifname eth0 drop && nft add rule inet ikei cut iifname eth0 drop"
         };
-        self.us().run(script).map(drop)
+        self.us.run(script).map(drop)
     }
 
     pub(crate) fn counters(&self) -> Result<WireCounters> {
-        let text = self.us().run("nft -j list counters")?;
+        let text = self.us.run("nft -j list counters")?;
         let parsed: serde_json::Value = serde_json::from_str(&text).context("nft -j list counters")?;
         let packets = |name: &str| -> Result<u64> {
             parsed
@@ -154,12 +180,7 @@ impl Network {
     }
 
     pub(crate) fn reset_counters(&self) -> Result<()> {
-        self.us().run("nft reset counters >/dev/null").map(drop)
-    }
-
-    fn us(&self) -> Place {
-        let name = self.names.first().cloned().unwrap_or_default();
-        Place::Namespace { name }
+        self.us.run("nft reset counters >/dev/null").map(drop)
     }
 
     fn wire(&self) -> Result<()> {
@@ -168,34 +189,33 @@ impl Network {
         }
         let us = self.topology.end(Side::Us);
         let them = self.topology.end(Side::Them);
-        let (u, t) = (self.namespace(Side::Us).unwrap_or_default(), self.namespace(Side::Them).unwrap_or_default());
+        let name = |index: usize| self.names.get(index).map(String::as_str).unwrap_or_default();
+        let (u, t, r) = (name(0), name(1), name(2));
         match self.topology {
             Topology::Direct => {
                 host(&format!("ip -n {u} link add eth0 type veth peer name eth0 netns {t}"))?;
-                setup_end(u, us, them.outer, them.outer6)?;
-                setup_end(t, them, us.outer, us.outer6)?;
+                setup_end(&self.us, us, them.outer, them.outer6)?;
+                setup_end(self.place(Side::Them)?, them, us.outer, us.outer6)
             }
             Topology::Guest => {
-                host(&format!("ip netns exec {u} ip tuntap add eth0 mode tap"))?;
-                setup_end(u, us, them.outer, them.outer6)?;
-                host(&format!("ip -n {u} addr add {HOST_CONTROL}/24 dev eth0"))?;
+                self.us.run("ip tuntap add eth0 mode tap")?;
+                setup_end(&self.us, us, them.outer, them.outer6)?;
+                self.us.run(&format!("ip addr add {HOST_CONTROL}/24 dev eth0")).map(drop)
             }
             Topology::Nat(behind) => {
-                let r = self.names.get(2).map(String::as_str).unwrap_or_default();
                 host(&format!(
-                    "ip -n {u} link add eth0 type veth peer name ru netns {r}
+                    "ip -n {u} link add eth0 type veth peer name ru netns {r} &&
                      ip -n {t} link add eth0 type veth peer name rt netns {r}"
                 ))?;
-                setup_router(r, behind)?;
+                setup_router(&Place::Namespace { name: r.to_owned() }, behind)?;
                 let (ours, theirs) = match behind {
                     Side::Us => ("10.77.8.254", ROUTER),
                     Side::Them => (ROUTER, "10.77.9.254"),
                 };
-                setup_end(u, us, ours, "fd77::254")?;
-                setup_end(t, them, theirs, "fd77::254")?;
+                setup_end(&self.us, us, ours, "fd77::254")?;
+                setup_end(self.place(Side::Them)?, them, theirs, "fd77::254")
             }
         }
-        Ok(())
     }
 }
 
@@ -234,25 +254,37 @@ fn remove_namespace(name: &str) {
     }
 }
 
-fn setup_end(namespace: &str, end: End, gateway: &str, gateway6: &str) -> Result<()> {
-    let End { outer, inner, second, net, outer6, inner6, net6, .. } = end;
-    host(&format!(
+/// Addresses, routes and filter of an end in a namespace.
+fn setup_end(place: &Place, end: End, gateway: &str, gateway6: &str) -> Result<()> {
+    let End { outer, outer6, .. } = end;
+    place.run(&format!(
         "set -e
-        ip -n {namespace} addr add {outer}/24 dev eth0
-        ip -n {namespace} addr add {outer6}/64 dev eth0 nodad
-        ip -n {namespace} addr add {inner}/32 dev lo
-        ip -n {namespace} addr add {second}/32 dev lo
-        ip -n {namespace} addr add {inner6}/128 dev lo nodad
-        ip -n {namespace} link set eth0 up
+        ip addr add {outer}/24 dev eth0
+        ip addr add {outer6}/64 dev eth0 nodad
+        ip link set eth0 up
         # Without a tunnel protected traffic would go this way; it is counted and dropped below.
-        ip -n {namespace} route add default via {gateway}
-        ip -n {namespace} -6 route add default via {gateway6}
-        ip netns exec {namespace} sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.all.rp_filter=0 \
+        ip route add default via {gateway}
+        ip -6 route add default via {gateway6}
+        sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.all.rp_filter=0 \
             net.ipv4.conf.default.rp_filter=0 net.ipv4.conf.eth0.rp_filter=0 \
             net.ipv4.conf.all.send_redirects=0 net.ipv4.conf.eth0.send_redirects=0
         # Offloads off, so that the wire carries real packets.
-        ip netns exec {namespace} ethtool -K eth0 tso off gso off gro off tx off >/dev/null 2>&1 || true
-        ip netns exec {namespace} nft -f - <<'N'
+        ethtool -K eth0 tso off gso off gro off tx off >/dev/null 2>&1 || true
+        {}",
+        protected_script(end)
+    ))?;
+    Ok(())
+}
+
+/// The protected addresses of an end, and the filter that counts what leaves it.
+fn protected_script(end: End) -> String {
+    let End { inner, second, net, inner6, net6, .. } = end;
+    format!(
+        "set -e
+        ip addr add {inner}/32 dev lo
+        ip addr add {second}/32 dev lo
+        [ ! -e /proc/sys/net/ipv6 ] || ip addr add {inner6}/128 dev lo nodad
+        nft -f - <<'N'
 table inet ikei {{
   counter n_clear {{ }}
   counter n_esp {{ }}
@@ -275,20 +307,20 @@ table inet ikei {{
   }}
 }}
 N"
-    ))
+    )
 }
 
-fn setup_router(r: &str, behind: Side) -> Result<()> {
+fn setup_router(place: &Place, behind: Side) -> Result<()> {
     let (inside, outside, address) = match behind {
         Side::Us => ("ru", "rt", "10.77.8.254"),
         Side::Them => ("rt", "ru", "10.77.9.254"),
     };
-    host(&format!(
+    place.run(&format!(
         "set -e
-        ip -n {r} addr add {address}/24 dev {inside}; ip -n {r} link set {inside} up
-        ip -n {r} addr add {ROUTER}/24 dev {outside}; ip -n {r} link set {outside} up
-        ip netns exec {r} sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.all.rp_filter=0
-        ip netns exec {r} nft -f - <<'N'
+        ip addr add {address}/24 dev {inside}; ip link set {inside} up
+        ip addr add {ROUTER}/24 dev {outside}; ip link set {outside} up
+        sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.all.rp_filter=0
+        nft -f - <<'N'
 table ip nat {{
   chain post {{
     type nat hook postrouting priority 100;
@@ -296,7 +328,8 @@ table ip nat {{
   }}
 }}
 N"
-    ))
+    ))?;
+    Ok(())
 }
 
 /// Runs a shell script on the host, outside all namespaces.

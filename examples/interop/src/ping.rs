@@ -60,7 +60,10 @@ mod tests {
             text.push_str(&format!("64 bytes from 10.77.2.1: icmp_seq={number} ttl=64 time=0.3 ms\n"));
         }
         text.push_str("From 10.77.0.1 icmp_seq=4 Destination Net Unreachable\n");
-        text.push_str(&format!("{sent} packets transmitted, {} received, +1 errors, time 9ms\n", answered.len()));
+        text.push_str(&format!(
+            "{sent} packets transmitted, {} received, +1 errors, time 9ms\n",
+            answered.len()
+        ));
         text
     }
 

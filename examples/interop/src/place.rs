@@ -69,10 +69,8 @@ impl Place {
         let script = format!("echo $$ >{}\n{setup}\nexec {command}", pid_file.display());
         let child = match self {
             Place::Namespace { name } => {
-                let out = File::options()
-                    .create(true)
-                    .append(true)
-                    .open(folder.join(format!("{label}.out")))?;
+                let out =
+                    File::options().create(true).append(true).open(folder.join(format!("{label}.out")))?;
                 Some(
                     Command::new("setsid")
                         .args(["ip", "netns", "exec", name, "sh", "-c", &script])

@@ -68,7 +68,8 @@ fn can_self_check(scenario: &Scenario) -> bool {
     scenario.self_check && scenario.mode == Mode::Tunnel && !scenario.esp.contains("esn")
 }
 
-fn run_one(lab: &mut Lab, scenario: &Scenario, options: &Options) -> bool {
+/// Runs one scenario and prints how it ended; `false` if it failed.
+pub(crate) fn run_one(lab: &mut Lab, scenario: &Scenario, options: &Options) -> bool {
     let start = Instant::now();
     let offsets = log_offsets(lab, scenario);
     let mut execution = Execution::new(lab, scenario, options.self_check, offsets.clone());

@@ -125,7 +125,8 @@ pub(crate) fn load_folder(folder: &Path) -> Result<Vec<Scenario>> {
     files.sort();
     let mut scenarios: Vec<Scenario> = Vec::new();
     for file in files {
-        let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        let text =
+            std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
         let added = parse(&text).with_context(|| file.display().to_string())?;
         for scenario in added {
             if scenarios.iter().any(|known| known.name == scenario.name) {
@@ -159,8 +160,7 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Scenario>> {
         merge(&mut table, own);
         for expanded in expand(table)? {
             let name = expanded.get("name").and_then(Value::as_str).unwrap_or("?").to_owned();
-            let scenario: Scenario =
-                expanded.try_into().with_context(|| format!("scenario {name:?}"))?;
+            let scenario: Scenario = expanded.try_into().with_context(|| format!("scenario {name:?}"))?;
             if scenario.steps.is_empty() {
                 bail!("scenario {name:?} has no steps");
             }

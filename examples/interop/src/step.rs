@@ -71,9 +71,14 @@ pub(crate) enum Step {
         max_lost: u32,
     },
     /// One end rekeys, and both ends come to have other SPIs and no SA too many.
-    Rekey { what: SaKind, by: Side },
+    Rekey {
+        what: SaKind,
+        by: Side,
+    },
     /// Both ends rekey at the same moment, and both come to agree on one SA.
-    RekeyBoth { what: SaKind },
+    RekeyBoth {
+        what: SaKind,
+    },
     /// One end deletes the IKE SA, and both ends come to have none, unless one is to come back.
     Delete {
         by: Side,
@@ -81,16 +86,30 @@ pub(crate) enum Step {
         comes_back: bool,
     },
     /// Kills a daemon without a farewell.
-    Kill { who: Side },
+    Kill {
+        who: Side,
+    },
     /// Asks a daemon to leave and waits until it has.
-    Stop { who: Side },
+    Stop {
+        who: Side,
+    },
     /// Starts a daemon that was killed or stopped.
-    Restart { who: Side },
+    Restart {
+        who: Side,
+    },
     /// Takes the wire away or gives it back.
-    Link { up: bool },
-    Sleep { ms: u64 },
+    Link {
+        up: bool,
+    },
+    Sleep {
+        ms: u64,
+    },
     /// The end has exactly so many SAs.
-    ExpectSas { on: Side, ike: usize, child: usize },
+    ExpectSas {
+        on: Side,
+        ike: usize,
+        child: usize,
+    },
     /// A text that appears in the daemon's log since the scenario began.
     ExpectLog {
         who: Side,
@@ -119,7 +138,9 @@ pub(crate) enum Step {
         seconds: u64,
     },
     /// How our packets crossed the wire so far.
-    ExpectWire { kind: Wire },
+    ExpectWire {
+        kind: Wire,
+    },
     /// Nothing that should be protected left an end in clear.
     NoLeaks,
     /// Makes a half-open IKE SA on the peer, so that it asks the next initiator for a cookie.

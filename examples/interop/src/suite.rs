@@ -123,10 +123,7 @@ mod tests {
     fn an_ike_proposal_reads_the_same_in_every_language() {
         let suite = Suite::parse("aes128-sha256-modp2048").unwrap();
         assert_eq!(suite.libreswan(), "aes128-sha2_256-modp2048");
-        assert_eq!(
-            suite.openiked(true),
-            "auth hmac-sha2-256 enc aes-128 prf hmac-sha2-256 group modp2048"
-        );
+        assert_eq!(suite.openiked(true), "auth hmac-sha2-256 enc aes-128 prf hmac-sha2-256 group modp2048");
     }
 
     #[test]

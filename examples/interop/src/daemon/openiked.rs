@@ -146,7 +146,8 @@ fn iked_conf(plan: &Plan<'_>) -> Result<String> {
         bail!("OpenIKED scenarios have no translator");
     };
     let (from, to) = plan.selectors().unwrap_or((local, remote));
-    let mut lines = vec![format!("ikev2 \"ikei\" {how} {mode} esp from {from} to {to} local {local} peer {remote}")];
+    let mut lines =
+        vec![format!("ikev2 \"ikei\" {how} {mode} esp from {from} to {to} local {local} peer {remote}")];
     lines.extend(ike.iter().map(|suite| format!("ikesa {}", suite.openiked(true))));
     lines.extend(esp.iter().map(|suite| format!("childsa {}", suite.openiked(false))));
     lines.push(format!("srcid {} dstid {}", plan.me().id, plan.other().id));
