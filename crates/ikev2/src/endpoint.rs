@@ -387,8 +387,10 @@ impl Endpoint {
                 .map(|other| other.handle)
                 .collect();
             for handle in old {
+                // The peer is told, because it may still have the old one: what makes it say INITIAL_CONTACT
+                // is that it had none when it started, and both sides may have started at the same time.
                 self.with(handle, |state, cx| {
-                    state.end(cx, End::Silent(CloseReason::Replaced, RemoveReason::IkeSaGone));
+                    state.end(cx, End::Tell(CloseReason::Replaced, RemoveReason::IkeSaGone));
                 });
             }
         }

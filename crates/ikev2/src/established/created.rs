@@ -154,14 +154,16 @@ impl Established {
         self.not_created(cx, &create, failure);
     }
 
-    /// RFC 7296 2.25.1: the peer does not know the SA we want to replace. We forget it, and make a new one
+    /// RFC 7296 2.25.1: the peer does not know the SA we want to replace. We delete it, and make a new one
     /// unless the peer has done so itself.
     fn rekeyed_child_is_unknown(&mut self, cx: &mut Context<'_>, create: &CreateExchange) {
         let Some(old) = create.rekeys else { return };
         if let Some(rival) = &create.rival {
             self.retire(cx, old, rival.child);
         } else if self.children.get(&old).is_some_and(|old| old.state == ChildState::Installed) {
-            self.remove_child(cx, old, RemoveReason::Peer);
+            // If it was the peer's request that made the pair, the peer may not have had our answer yet; the
+            // delete says not to use it when that comes.
+            self.mark_deleting(cx, old, RemoveReason::Peer);
             self.queue.push(cx.now, Task::Create(create.offer.config.clone(), None));
         }
     }

@@ -3,6 +3,7 @@
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use ikebana_core::{EspSpi, Flow, IkeSpi, Instant};
 use ikebana_ike::{ApiError, ChildConfig, ChildFailure, ChildHandle, Event, ExchangeType, RemoveReason};
@@ -12,6 +13,9 @@ use super::{End, Established, Exchange, Fate};
 use crate::child::{Child, ChildState};
 use crate::context::Context;
 use crate::wire::{DeletePayload, Payload};
+
+/// How long a pair that the peer has made waits to be rekeyed, while the peer has not been seen to have it.
+const UNPROVEN_WAIT: Duration = Duration::from_secs(1);
 
 /// One exchange to come.
 #[derive(Clone, Debug)]
@@ -234,6 +238,11 @@ impl Established {
             Task::RekeyChild(handle) => {
                 let Some(child) = self.children.get_mut(&handle) else { return };
                 if child.state != ChildState::Installed {
+                    return;
+                }
+                if child.is_outbound_held() {
+                    // The peer has made it and may not know yet that it has it.
+                    self.queue.push(cx.now + UNPROVEN_WAIT, Task::RekeyChild(handle));
                     return;
                 }
                 child.soft = None;

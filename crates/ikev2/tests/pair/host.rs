@@ -67,6 +67,8 @@ pub(crate) struct Host {
     /// Outbound SAs in the order they were installed: a data path uses the last one.
     outbound_order: Vec<(ChildHandle, EspSpi)>,
     live: BTreeSet<IkeSaHandle>,
+    /// The SPIs that each live IKE SA has on the wire now.
+    spis: BTreeMap<IkeSaHandle, [IkeSpi; 2]>,
     ended: BTreeSet<IkeSaHandle>,
     owner: BTreeMap<ChildHandle, IkeSaHandle>,
 }
@@ -101,6 +103,7 @@ impl Host {
             installed: BTreeMap::new(),
             outbound_order: vec![],
             live: BTreeSet::new(),
+            spis: BTreeMap::new(),
             ended: BTreeSet::new(),
             owner: BTreeMap::new(),
         }
@@ -162,6 +165,7 @@ impl Host {
         let seen = match event {
             Event::Established(established) => {
                 assert!(self.live.insert(established.ike), "established twice");
+                self.spis.insert(established.ike, [established.initiator_spi, established.responder_spi]);
                 Seen::Established(established.ike)
             }
             Event::InstallSa(params) => {
@@ -191,6 +195,8 @@ impl Host {
             }
             Event::ChildFailed { reason, .. } => Seen::ChildFailed(reason.to_string()),
             Event::IkeRekeyed { ike, initiator_spi, responder_spi, .. } => {
+                assert!(self.live.contains(&ike), "rekeyed without being established");
+                self.spis.insert(ike, [initiator_spi, responder_spi]);
                 Seen::IkeRekeyed(ike, [initiator_spi, responder_spi])
             }
             Event::Assigned { assignment, .. } => Seen::Assigned(assignment),
@@ -213,6 +219,7 @@ impl Host {
 
     fn end(&mut self, ike: IkeSaHandle) {
         assert!(self.ended.insert(ike), "two terminal events for {ike}");
+        self.spis.remove(&ike);
         let left: Vec<_> =
             self.installed.keys().filter(|(child, _)| self.owner.get(child) == Some(&ike)).collect();
         assert!(left.is_empty(), "SAs outlive {ike}: {left:?} {:?}", self.seen);
@@ -250,17 +257,32 @@ impl Host {
             .collect()
     }
 
-    /// The SPIs of the last IKE SA that it moved to.
-    pub(crate) fn ike_spis(&self) -> Option<[IkeSpi; 2]> {
-        self.seen.iter().rev().find_map(|seen| match seen {
-            Seen::IkeRekeyed(_, spis) => Some(*spis),
-            _ => None,
-        })
+    /// The SPIs of every live IKE SA.
+    pub(crate) fn ike_spis(&self) -> BTreeSet<[IkeSpi; 2]> {
+        self.spis.values().copied().collect()
+    }
+
+    /// The pairs of which only one direction is installed.
+    pub(crate) fn halves(&self) -> Vec<(ChildHandle, Direction)> {
+        let other = |direction| match direction {
+            Direction::Inbound => Direction::Outbound,
+            Direction::Outbound => Direction::Inbound,
+        };
+        let is_half = |(child, direction): &&(ChildHandle, Direction)| {
+            !self.installed.contains_key(&(*child, other(*direction)))
+        };
+        self.installed.keys().filter(is_half).copied().collect()
     }
 
     /// How often something like this was said.
     pub(crate) fn count(&self, mut like: impl FnMut(&Seen) -> bool) -> usize {
         self.seen.iter().filter(|seen| like(seen)).count()
+    }
+
+    /// The last `count` things it said.
+    pub(crate) fn said_last(&self, count: usize) -> String {
+        let from = self.seen.len().saturating_sub(count);
+        self.seen[from..].iter().map(|seen| format!("  {seen:?}\n")).collect()
     }
 
     /// The last thing said of this kind, as text.
