@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::config::{self, Config};
 use crate::control::{Request, Response, ask};
 use crate::demo::{self, DemoArgs};
+use crate::{gateway, logging};
 
 const CONTROL: &str = "/run/ikebana.sock";
 
@@ -108,8 +109,13 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
                 request(&control, &Request::Up { tunnel })
             }
             (None, Some(file)) => {
-                let _config = load(&file)?;
-                bail!("this build has no engine to run")
+                let mut config = load(&file)?;
+                let gateway = &mut config.gateway;
+                gateway.tun = up.tun.unwrap_or_else(|| gateway.tun.clone());
+                gateway.control = up.control.unwrap_or_else(|| gateway.control.clone());
+                gateway.log = up.log.unwrap_or_else(|| gateway.log.clone());
+                logging::start(&gateway.log, gateway.log_format).context("what to log")?;
+                gateway::run(&file, config).map(|()| ExitCode::SUCCESS)
             }
             (None, None) => bail!("give a configuration file with -c, or a tunnel's name"),
         },

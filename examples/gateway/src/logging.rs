@@ -11,7 +11,11 @@ use crate::config::LogFormat;
 /// If the filter is neither.
 pub fn start(filter: &str, format: LogFormat) -> Result<(), ParseError> {
     let filter = EnvFilter::try_new(filter)?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A full disk under the log must not become a panic: what cannot be written is lost.
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .log_internal_errors(false);
     // Only one subscriber can be set; a second start, as in tests, keeps the first.
     let _ = match format {
         LogFormat::Text => {

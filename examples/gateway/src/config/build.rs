@@ -167,7 +167,7 @@ fn tunnel(raw: Spanned<raw::Tunnel>, report: &mut Report<'_>) -> Option<Tunnel> 
         Some(1_u8) => IkeVersion::V1,
         Some(_) | None => IkeVersion::V2,
     };
-    let local = text(raw.local, report, str::parse).unwrap_or(Endpoint::ANY);
+    let local = text(raw.local, report, local_end).unwrap_or(Endpoint::ANY);
     let remote = text(raw.remote, report, str::parse).unwrap_or(Endpoint::ANY);
     let start_span = raw.start.as_ref().map_or(span.clone(), Spanned::span);
     let start = text(raw.start, report, |word| value::choice(word, &STARTS)).unwrap_or(match remote.host {
@@ -237,6 +237,16 @@ const PRESETS: [(&str, Preset); 5] = [
     ("azure", Preset::Azure),
     ("gcp", Preset::Gcp),
 ];
+
+fn local_end(text: &str) -> Result<Endpoint, String> {
+    match text.parse()? {
+        Endpoint { host: Host::Name(name), .. } => Err(format!("{name:?}: our own end must be an IP address")),
+        Endpoint { port: Some(port), .. } => {
+            Err(format!("our own port {port} is not set here; see port and nat_port in [gateway]"))
+        }
+        end => Ok(end),
+    }
+}
 
 fn check_name(name: &str) -> Result<String, String> {
     let ok = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '/' | ':');

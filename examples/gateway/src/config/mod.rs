@@ -28,6 +28,7 @@ use ikebana_core::{AddressRange, Identity, IdentityPattern, Lifetime, Secret};
 use ikebana_ike::config::{Encapsulation, Mode, SelectorTemplate};
 use ikebana_proposals::{Preset, Proposal};
 
+pub(crate) use problem::hint;
 pub use problem::{Problem, Problems, Severity};
 pub use value::{Endpoint, Host, selector_text};
 
@@ -138,6 +139,28 @@ pub struct Tunnel {
     pub mtu: Option<u16>,
     /// Addresses to ask the peer for; an unspecified one for any of its family.
     pub vips: Vec<IpAddr>,
+}
+
+impl Tunnel {
+    /// Whether another tunnel is the same but for its place in the file.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        let same_key = match (&self.psk, &other.psk) {
+            (Psk::Key(ours), Psk::Key(theirs)) => ours.ct_eq(theirs.expose()),
+            (Psk::File(ours), Psk::File(theirs)) => ours == theirs,
+            (Psk::Key(_), Psk::File(_)) | (Psk::File(_), Psk::Key(_)) => false,
+        };
+        same_key
+            && (&self.name, self.ike, self.mode, self.start) == (&other.name, other.ike, other.mode, other.start)
+            && (&self.local, &self.remote) == (&other.local, &other.remote)
+            && (&self.local_id, &self.remote_id) == (&other.local_id, &other.remote_id)
+            && (&self.proposals, &self.esp_proposals) == (&other.proposals, &other.esp_proposals)
+            && (&self.local_ts, &self.remote_ts) == (&other.local_ts, &other.remote_ts)
+            && (self.lifetime, self.ike_lifetime) == (other.lifetime, other.ike_lifetime)
+            && (self.dpd_delay, self.dpd_action) == (other.dpd_delay, other.dpd_action)
+            && (self.encap, self.replay_window, self.mtu) == (other.encap, other.replay_window, other.mtu)
+            && self.vips == other.vips
+    }
 }
 
 /// `ike`

@@ -143,7 +143,7 @@ pub(super) fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c s
 }
 
 /// `; did you mean ...?`, or what there is to choose from.
-pub(super) fn hint(word: &str, candidates: &[&str]) -> String {
+pub(crate) fn hint(word: &str, candidates: &[&str]) -> String {
     match nearest(word, candidates.iter().copied()) {
         Some(candidate) => format!("; did you mean {candidate:?}?"),
         None => format!(" (known: {})", candidates.join(", ")),

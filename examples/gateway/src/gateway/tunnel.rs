@@ -9,7 +9,7 @@ use ikebana::{DeadPeerAction, TunnelConfig};
 use ikebana_core::datagram::IKE_PORT;
 use ikebana_core::{AddressRange, Identity, IdentityPattern, Secret};
 use ikebana_ike::{
-    AddressRequest, Assignment, Authentication, ChildConfig, Liveness, PeerConfig, Retransmission, Uniqueness,
+    AddressRequest, Assignment, Authentication, ChildConfig, Encapsulation, Liveness, PeerConfig, Retransmission, Uniqueness,
 };
 use ikebana_proposals::Prefer;
 
@@ -22,12 +22,14 @@ const PATH_MTU: usize = 1_500;
 /// More addresses than this are not handed out of one pool.
 const MOST_ASSIGNMENTS: usize = 4_096;
 
-/// The tunnel for the engine, once both ends' addresses are known.
+/// The tunnel for the engine, once both ends' addresses are known. `native` says whether ESP can travel
+/// without UDP.
 pub(super) fn for_engine(
     tunnel: &Tunnel,
     local: IpAddr,
     remote: Option<IpAddr>,
     pools: &[Pool],
+    native: bool,
 ) -> TunnelConfig {
     let own = |address: IpAddr| match address {
         IpAddr::V4(v4) => Identity::Ipv4(v4),
@@ -69,7 +71,11 @@ pub(super) fn for_engine(
         children: vec![Arc::new(child)],
         lifetime: tunnel.ike_lifetime,
         liveness: tunnel.dpd_delay.map(|delay| Liveness { delay }),
-        encapsulation: tunnel.encap,
+        encapsulation: match tunnel.encap {
+            // Without a raw socket, ESP has no other way than UDP.
+            Encapsulation::Auto if !native => Encapsulation::Force,
+            encapsulation => encapsulation,
+        },
         nat_keepalive: NAT_KEEPALIVE,
         retransmission: Retransmission::default(),
         request,
@@ -147,7 +153,7 @@ mod tests {
         let text = format!("[[tunnel]]\nname = \"net\"\npsk = \"correct horse battery staple\"\n{lines}\n");
         let (config, _) = parse(&text).unwrap_or_else(|problems| panic!("{problems}"));
         let remote = remote.map(|remote| remote.parse().unwrap());
-        for_engine(&config.tunnels[0], "192.0.2.1".parse().unwrap(), remote, &config.pools)
+        for_engine(&config.tunnels[0], "192.0.2.1".parse().unwrap(), remote, &config.pools, true)
     }
 
     #[test]

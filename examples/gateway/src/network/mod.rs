@@ -158,6 +158,12 @@ impl Network {
         problems
     }
 
+    /// The device's addresses that were set here.
+    #[must_use]
+    pub const fn addresses(&self) -> &BTreeSet<IpAddr> {
+        &self.addresses
+    }
+
     /// The addresses of this host.
     ///
     /// # Errors
