@@ -61,9 +61,7 @@ pub fn run(args: &DecodeArgs) -> Result<ExitCode> {
     let mut input: Box<dyn Read> = if args.file.as_os_str() == "-" {
         Box::new(std::io::stdin().lock())
     } else {
-        Box::new(BufReader::new(
-            File::open(&args.file).with_context(|| args.file.display().to_string())?,
-        ))
+        Box::new(BufReader::new(File::open(&args.file).with_context(|| args.file.display().to_string())?))
     };
     let mut output = BufWriter::new(std::io::stdout().lock());
     let mut print = |entry: &Entry| -> std::io::Result<()> {
@@ -157,7 +155,7 @@ impl Decoder {
             Content::Other => None,
             Content::Fragment(what) => Some(entry("fragment").title(what.clone())),
             Content::Esp(octets) => Some(self.esp.packet(entry("esp"), packet, octets)),
-            Content::Ah(octets) => Some(esp::authentication_header(entry("ah"), octets)),
+            Content::Ah(header) => Some(esp::authentication_header(entry("ah"), *header)),
             Content::Udp { source, destination, octets } => {
                 let is_on = |port| *source == port || *destination == port;
                 if is_on(NAT_T_PORT) {
@@ -177,9 +175,7 @@ impl Decoder {
             Carried::Ike(message) => self.ike(entry, message),
             Carried::Esp(_, packet_octets) => self.esp.packet(entry.kind("esp"), packet, packet_octets),
             Carried::Keepalive => entry.kind("keepalive").title("NAT keepalive"),
-            Carried::Unknown => {
-                entry.title(format!("neither IKE nor ESP: {}", text::hex(octets)))
-            }
+            Carried::Unknown => entry.title(format!("neither IKE nor ESP: {}", text::hex(octets))),
         }
     }
 
@@ -188,7 +184,9 @@ impl Decoder {
         match octets.get(17).map(|version| version >> 4) {
             Some(1) => self.ikev1.message(entry.kind("ikev1"), octets),
             Some(2) => self.ikev2.message(entry.kind("ikev2"), octets),
-            Some(other) => entry.kind("ike").title(format!("IKE of major version {other}, {} octets", octets.len())),
+            Some(other) => {
+                entry.kind("ike").title(format!("IKE of major version {other}, {} octets", octets.len()))
+            }
             None => entry.title(format!("too short for IKE: {}", text::hex(octets))),
         }
     }

@@ -74,10 +74,7 @@ impl From<DataLink> for Link {
 }
 
 /// Reads a capture and gives each frame to `visit`, until that returns `false`.
-pub(super) fn read(
-    input: &mut dyn Read,
-    visit: &mut dyn FnMut(Frame) -> bool,
-) -> Result<(), CaptureError> {
+pub(super) fn read(input: &mut dyn Read, visit: &mut dyn FnMut(Frame) -> bool) -> Result<(), CaptureError> {
     let mut magic = [0; 4];
     if let Err(error) = input.read_exact(&mut magic) {
         return Err(match error.kind() {
@@ -107,8 +104,7 @@ fn pcap(input: impl Read, visit: &mut dyn FnMut(Frame) -> bool) -> Result<(), Ca
     while let Some(packet) = reader.next_packet() {
         let packet = packet.map_err(|error| damaged(packets, &error))?;
         packets += 1;
-        let frame =
-            Frame { number: packets, at: packet.timestamp, link, octets: packet.data.into_owned() };
+        let frame = Frame { number: packets, at: packet.timestamp, link, octets: packet.data.into_owned() };
         if !visit(frame) {
             break;
         }

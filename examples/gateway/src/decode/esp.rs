@@ -7,7 +7,7 @@ use ikebana_crypto::Frame;
 
 use super::entry::{Entry, Item};
 use super::keys::EspKeys;
-use super::packet::{self, Packet};
+use super::packet::{self, Ah, Packet};
 use super::text;
 
 const HEADER_LEN: usize = 8;
@@ -27,8 +27,8 @@ impl Decoder {
             Ok(header) => header,
             Err(error) => return entry.title(format!("malformed ESP: {error}")),
         };
-        let mut entry = entry
-            .title(format!("ESP {spi:#010x} sequence {sequence}, {}", text::octets(octets.len())));
+        let mut entry =
+            entry.title(format!("ESP {spi:#010x} sequence {sequence}, {}", text::octets(octets.len())));
         let mut candidates = self.keys.iter().filter(|keys| {
             keys.spi.is_none_or(|wanted| wanted == spi)
                 && keys.source.is_none_or(|wanted| wanted == outer.source)
@@ -91,29 +91,7 @@ fn transport(number: u8, content: &[u8]) -> String {
 }
 
 /// Describes an AH packet.
-///
-/// ```text
-///  0                   1                   2                   3
-///  0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1
-/// +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
-/// | Next Header   |  Payload Len  |          RESERVED             |
-/// +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
-/// |                 Security Parameters Index (SPI)               |
-/// +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
-/// |                    Sequence Number Field                      |
-/// +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
-/// ```
-pub(super) fn authentication_header(entry: Entry, octets: &[u8]) -> Entry {
-    let read = || {
-        let mut reader = Reader::new(octets);
-        let next = reader.u8("next header")?;
-        reader.take("payload length and reserved", 3)?;
-        Ok::<_, WireError>((next, reader.u32("SPI")?, reader.u32("sequence number")?))
-    };
-    match read() {
-        Ok((next, spi, sequence)) => {
-            entry.title(format!("AH {spi:#010x} sequence {sequence}, {}", packet::name(next)))
-        }
-        Err(error) => entry.title(format!("malformed AH: {error}")),
-    }
+pub(super) fn authentication_header(entry: Entry, header: Ah) -> Entry {
+    let Ah { spi, sequence, next_header } = header;
+    entry.title(format!("AH {spi:#010x} sequence {sequence}, {}", packet::name(next_header)))
 }

@@ -10,8 +10,8 @@ use ikebana_crypto::PacketCipher;
 use ikebana_ike::{Flags, IkeHeader};
 use ikebana_ikev2::wire::limits::MAX_MESSAGE_OCTETS;
 use ikebana_ikev2::wire::{
-    Envelope, OpenedFragment, ParseError, Payload, PayloadType, envelope, open, open_fragment, parse_chain,
-    parse_clear, rules,
+    Envelope, OpenError, OpenedFragment, ParseError, Payload, PayloadType, envelope, open, open_fragment,
+    parse_chain, parse_clear, rules,
 };
 
 use super::entry::{Entry, Item, MessageHead};
@@ -75,41 +75,52 @@ impl Decoder {
         entry
     }
 
-    /// The cipher of the direction that the message says it has.
-    fn cipher(&self, header: &IkeHeader) -> Option<&dyn PacketCipher> {
-        let keys = self.keys.iter().find(|keys| {
-            keys.initiator == header.initiator_spi && keys.responder == header.responder_spi
-        })?;
+    /// Opens a message with the keys of its direction. One pair of SPIs may have several: key exchanges in
+    /// IKE_INTERMEDIATE replace them (RFC 9370 2.2.2). `None` if there are none.
+    fn open<T>(
+        &self,
+        header: &IkeHeader,
+        open: impl Fn(&dyn PacketCipher) -> Result<T, OpenError>,
+    ) -> Option<Result<T, OpenError>> {
         let from_initiator = header.flags.has(Flags::INITIATOR);
-        Some(if from_initiator { &*keys.from_initiator } else { &*keys.from_responder })
+        let mut outcome = None;
+        for keys in &self.keys {
+            if (keys.initiator, keys.responder) != (header.initiator_spi, header.responder_spi) {
+                continue;
+            }
+            let cipher = if from_initiator { &keys.from_initiator } else { &keys.from_responder };
+            let opened = open(&**cipher);
+            let is_authentic = opened.as_ref().err().is_none_or(OpenError::is_authentic);
+            outcome = Some(opened);
+            if is_authentic {
+                break;
+            }
+        }
+        outcome
     }
 
     fn encrypted(&self, entry: &mut Entry, header: &IkeHeader, octets: &[u8]) {
-        let Some(cipher) = self.cipher(header) else {
-            // Shows what is around the encrypted payload, and its size.
-            return clear(entry, octets);
-        };
-        match open(cipher, octets) {
-            Ok(opened) => {
+        match self.open(header, |cipher| open(cipher, octets)) {
+            Some(Ok(opened)) => {
                 unprotected(entry, &opened.unprotected);
                 entry.note("decrypted");
                 show(entry, header, &opened.payloads);
             }
-            Err(error) => entry.note(format!("not decrypted: {error}")),
+            Some(Err(error)) => entry.note(format!("not decrypted: {error}")),
+            // Shows what is around the encrypted payload, and its size.
+            None => clear(entry, octets),
         }
     }
 
     fn fragment(&mut self, entry: &mut Entry, header: &IkeHeader, octets: &[u8]) {
-        let Some(cipher) = self.cipher(header) else {
-            return clear(entry, octets);
-        };
-        match open_fragment(cipher, octets) {
-            Ok(fragment) => {
+        match self.open(header, |cipher| open_fragment(cipher, octets)) {
+            Some(Ok(fragment)) => {
                 unprotected(entry, &fragment.unprotected);
                 entry.payloads.push(Item::new("SKF", text::octets(fragment.text.len())));
                 self.reassemble(entry, header, fragment);
             }
-            Err(error) => entry.note(format!("not decrypted: {error}")),
+            Some(Err(error)) => entry.note(format!("not decrypted: {error}")),
+            None => clear(entry, octets),
         }
     }
 

@@ -88,8 +88,17 @@ impl Keys {
     /// The first line that is none.
     pub fn add_esp(&mut self, text: &str) -> Result<(), KeyError> {
         for_each_line(text, |fields| {
-            let [_, source, destination, spi, encryption, encryption_key, integrity, integrity_key, rest @ ..] =
-                fields
+            let [
+                _,
+                source,
+                destination,
+                spi,
+                encryption,
+                encryption_key,
+                integrity,
+                integrity_key,
+                rest @ ..,
+            ] = fields
             else {
                 return Err(format!("{} fields, not 8", fields.len()));
             };
@@ -111,10 +120,7 @@ impl Keys {
     }
 }
 
-fn for_each_line(
-    text: &str,
-    mut line: impl FnMut(&[String]) -> Result<(), String>,
-) -> Result<(), KeyError> {
+fn for_each_line(text: &str, mut line: impl FnMut(&[String]) -> Result<(), String>) -> Result<(), KeyError> {
     for (at, content) in (1..).zip(text.lines()) {
         let content = content.trim();
         if content.is_empty() || content.starts_with('#') {
@@ -174,7 +180,8 @@ fn cipher(
     integrity: &str,
     integrity_key: &str,
 ) -> Result<Box<dyn PacketCipher>, String> {
-    let (encryption_key, integrity_key) = (Secret::new(hex(encryption_key)?), Secret::new(hex(integrity_key)?));
+    let (encryption_key, integrity_key) =
+        (Secret::new(hex(encryption_key)?), Secret::new(hex(integrity_key)?));
     let (integrity, icv_octets) = integrity_of(integrity)?;
     let encryption = encryption_of(encryption, encryption_key.len(), icv_octets)?;
     let keys = CipherKeys { encryption: encryption_key.expose(), integrity: integrity_key.expose() };
@@ -241,9 +248,9 @@ fn integrity_of(name: &str) -> Result<(Option<IntegrityId>, Option<usize>), Stri
         "AESXCBCMAC96" | "AESXCBC96" => IntegrityId::AES_XCBC_96,
         "AESCMAC96" => IntegrityId::AES_CMAC_96,
         _ => {
-            let bits = words.strip_prefix("ANY").map(|rest| {
-                rest.chars().take_while(char::is_ascii_digit).collect::<String>()
-            });
+            let bits = words
+                .strip_prefix("ANY")
+                .map(|rest| rest.chars().take_while(char::is_ascii_digit).collect::<String>());
             let bits: usize = bits
                 .and_then(|digits| digits.parse().ok())
                 .ok_or_else(|| format!("integrity {name:?} is not known"))?;

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use etherparse::{IpNumber, NetSlice, SlicedPacket, TransportSlice};
+use etherparse::{IpAuthHeaderSlice, IpNumber, NetSlice, SlicedPacket, TransportSlice};
 use ikebana_core::selector::protocol;
 
 use super::capture::{Frame, Link};
@@ -30,12 +30,27 @@ pub(super) enum Content<'a> {
     },
     /// An ESP packet, from its SPI on.
     Esp(&'a [u8]),
-    /// An AH packet, from its header on.
-    Ah(&'a [u8]),
+    /// An AH packet.
+    Ah(Ah),
     /// A part of a packet that could be one of these.
     Fragment(String),
     /// Something else.
     Other,
+}
+
+/// An AH header, as far as it is shown.
+#[derive(Clone, Copy)]
+pub(super) struct Ah {
+    pub(super) spi: u32,
+    pub(super) sequence: u32,
+    /// The IP protocol behind it.
+    pub(super) next_header: u8,
+}
+
+impl From<IpAuthHeaderSlice<'_>> for Ah {
+    fn from(header: IpAuthHeaderSlice<'_>) -> Self {
+        Self { spi: header.spi(), sequence: header.sequence_number(), next_header: header.next_header().0 }
+    }
 }
 
 impl Packet<'_> {
@@ -87,13 +102,13 @@ pub(super) fn dissect(frame: &Frame) -> Result<Packet<'_>, String> {
             ip.octets.len(),
             ip.offset
         )),
+        _ if ip.ah.is_some() => ip.ah.map_or(Content::Other, Content::Ah),
         (Some(TransportSlice::Udp(udp)), _) => Content::Udp {
             source: udp.source_port(),
             destination: udp.destination_port(),
             octets: udp.payload(),
         },
         (_, protocol::ESP) => Content::Esp(ip.octets),
-        (_, protocol::AH) => Content::Ah(ip.octets),
         _ => Content::Other,
     };
     Ok(Packet { source: ip.source, destination: ip.destination, content })
@@ -103,9 +118,11 @@ pub(super) fn dissect(frame: &Frame) -> Result<Packet<'_>, String> {
 struct Ip<'a> {
     source: IpAddr,
     destination: IpAddr,
-    /// What really comes first; etherparse takes AH for an extension of IP.
+    /// What comes behind IP and its extensions.
     protocol: u8,
     octets: &'a [u8],
+    /// etherparse takes AH for an extension of IP.
+    ah: Option<Ah>,
     is_fragment: bool,
     /// In octets.
     offset: u16,
@@ -116,12 +133,12 @@ impl<'a> Ip<'a> {
         match net {
             NetSlice::Ipv4(ip) => {
                 let header = ip.header();
-                let octets = ip.extensions().auth.map_or(ip.payload().payload, |auth| auth.slice());
                 Some(Self {
                     source: header.source_addr().into(),
                     destination: header.destination_addr().into(),
-                    protocol: header.protocol().0,
-                    octets,
+                    protocol: ip.payload().ip_number.0,
+                    octets: ip.payload().payload,
+                    ah: ip.extensions().auth.map(Ah::from),
                     is_fragment: ip.is_payload_fragmented(),
                     offset: header.fragments_offset().value().saturating_mul(8),
                 })
@@ -129,15 +146,11 @@ impl<'a> Ip<'a> {
             NetSlice::Ipv6(ip) => {
                 use etherparse::Ipv6ExtensionSlice::{Authentication, Fragment};
                 let header = ip.header();
-                let mut protocol = ip.payload().ip_number.0;
-                let mut octets = ip.payload().payload;
+                let mut ah = None;
                 let mut offset = 0;
                 for extension in ip.extensions().clone() {
                     match extension {
-                        Authentication(auth) => {
-                            protocol = protocol::AH;
-                            octets = auth.slice();
-                        }
+                        Authentication(auth) => ah = Some(auth.into()),
                         Fragment(fragment) => offset = fragment.fragment_offset().value().saturating_mul(8),
                         _ => {}
                     }
@@ -145,8 +158,9 @@ impl<'a> Ip<'a> {
                 Some(Self {
                     source: header.source_addr().into(),
                     destination: header.destination_addr().into(),
-                    protocol,
-                    octets,
+                    protocol: ip.payload().ip_number.0,
+                    octets: ip.payload().payload,
+                    ah,
                     is_fragment: ip.is_payload_fragmented(),
                     offset,
                 })
@@ -184,7 +198,7 @@ pub(super) fn summary(octets: &[u8]) -> String {
         Some(TransportSlice::Icmpv6(icmp)) => {
             format!("ICMPv6 type {} code {}", icmp.type_u8(), icmp.code_u8())
         }
-        None => name(ip.protocol),
+        Some(TransportSlice::Igmp(_)) | None => name(ip.protocol),
     };
     let fragment = if ip.is_fragment { ", fragment" } else { "" };
     format!("{} > {}  {what}, {} octets{fragment}", ip.source, ip.destination, octets.len())

@@ -14,9 +14,7 @@ pub(super) fn describe(payload: &Payload) -> Item {
     let kind = payload.kind();
     match payload {
         Payload::Sa(sa) => Item::lines(kind, proposals(sa)),
-        Payload::KeyExchange(ke) => {
-            Item::new(kind, format!("{}, {}", ke.group, text::octets(ke.data.len())))
-        }
+        Payload::KeyExchange(ke) => Item::new(kind, format!("{}, {}", ke.group, text::octets(ke.data.len()))),
         Payload::IdInitiator(id) | Payload::IdResponder(id) => Item::new(kind, identity(id)),
         Payload::Cert(cert) => {
             Item::new(kind, format!("{}, {}", cert.encoding, text::octets(cert.data.len())))
@@ -26,9 +24,7 @@ pub(super) fn describe(payload: &Payload) -> Item {
             lines.extend(request.hashes().map(|hash| text::hex_whole(hash)));
             Item::lines(kind, lines)
         }
-        Payload::Auth(auth) => {
-            Item::new(kind, format!("{}, {}", auth.method, text::octets(auth.data.len())))
-        }
+        Payload::Auth(auth) => Item::new(kind, format!("{}, {}", auth.method, text::octets(auth.data.len()))),
         Payload::Nonce(nonce) => Item::new(kind, text::octets(nonce.len())),
         Payload::Notify(notify) => Item::new(kind, notify::describe(notify)),
         Payload::Delete(delete) => Item::new(kind, deleted(delete)),
