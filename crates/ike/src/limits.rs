@@ -27,6 +27,9 @@ pub struct Limits {
     pub stateless_replies_per_second: u32,
     /// The largest request window we let a peer use (RFC 7296 2.3). We announce it when it is above one.
     pub window: u32,
+    /// Requests in either direction after which an IKE SA is rekeyed. Message ids never wrap (RFC 7296 2.2):
+    /// where no rekey succeeds, the IKE SA ends with the last one.
+    pub requests_per_ike_sa: u32,
 }
 
 impl Default for Limits {
@@ -43,6 +46,7 @@ impl Default for Limits {
             message_octets: 16_384,
             stateless_replies_per_second: 1_000,
             window: 1,
+            requests_per_ike_sa: u32::MAX - 1_024,
         }
     }
 }

@@ -9,7 +9,7 @@ use ikebana_ike::{Answer, ApiError, DropReason, FailReason, IkeHeader, QueryId, 
 
 use crate::context::Context;
 use crate::established::{End, Established, Task};
-use crate::initiator::{AuthSent, InitSent, KeyWanted};
+use crate::initiator::{AuthSent, InitAnswer, InitSent, KeyWanted};
 use crate::responder::{Answered, Deciding};
 use crate::sa::{Route, Verified};
 
@@ -72,10 +72,14 @@ impl State {
         match self {
             Self::InitSent(state) => {
                 let answer = state.examine(header, datagram)?;
+                let is_complaint = matches!(answer, InitAnswer::Complaint(_));
                 self.advance(|state| match state {
                     Self::InitSent(state) => state.advance(cx, answer),
                     other => other,
                 });
+                if is_complaint {
+                    return Err(DropReason::UnauthenticatedError);
+                }
             }
             Self::AuthSent(state) => {
                 let verified = state.verify(header, octets)?;

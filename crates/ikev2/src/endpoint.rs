@@ -120,8 +120,10 @@ impl Endpoint {
         self.advance_clock(now);
         let Some(handle) = self.registry.children.get(&child).copied() else { return };
         self.with(handle, |state, cx| {
-            if let State::Established(established) = state {
-                established.signal(cx, child, signal);
+            if let State::Established(established) = state
+                && let Some(end) = established.signal(cx, child, signal)
+            {
+                state.end(cx, end);
             }
         });
     }

@@ -381,10 +381,7 @@ impl Established {
                 self.created(cx, spi, *create, payloads);
                 None
             }
-            Exchange::RekeyIke(rekey) => {
-                self.ike_rekeyed(cx, spi, *rekey, payloads);
-                None
-            }
+            Exchange::RekeyIke(rekey) => self.ike_rekeyed(cx, spi, *rekey, payloads),
             Exchange::DeleteChildren(children) => {
                 self.children_deleted(cx, &children);
                 None

@@ -25,7 +25,7 @@ use crate::sa::{IkeSa, Route};
 use crate::wire::{IdPayload, NotifyType, Payload};
 
 pub(crate) use auth_sent::AuthSent;
-pub(crate) use init_sent::InitSent;
+pub(crate) use init_sent::{InitAnswer, InitSent};
 
 /// What an initiator knows throughout.
 pub(crate) struct Attempt {

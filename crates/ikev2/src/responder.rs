@@ -10,7 +10,7 @@ use ikebana_ike::{Event, FailReason, IkeSaHandle};
 
 use crate::context::Context;
 
-pub(crate) use answered::{Answered, InitRequest, Refusal, refusal_payload};
+pub(crate) use answered::{Answered, InitRequest, Refusal, Unreadable, refusal_payload};
 pub(crate) use deciding::Deciding;
 
 /// The end of an IKE SA that never was, on the responder's side.

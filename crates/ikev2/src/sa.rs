@@ -137,6 +137,9 @@ impl IkeSa {
         exchange: ExchangeType,
         payloads: &[Payload],
     ) -> bool {
+        if self.window.is_exhausted() {
+            return false;
+        }
         let Some(octets) = self.seal(cx, exchange, None, payloads) else { return false };
         cx.transmit(route.path, route.encapsulated, &octets);
         self.window.request(cx.now, exchange, octets, plan, cx.rng);

@@ -78,9 +78,14 @@ impl Window {
         self.next_request
     }
 
-    /// Whether message ids are used up: RFC 7296 2.2 wants the IKE SA rekeyed before they wrap.
+    /// Whether either side has made `most` requests, so that the IKE SA should be rekeyed.
+    pub(crate) const fn is_worn(&self, most: u32) -> bool {
+        self.next_request >= most || self.expected >= most
+    }
+
+    /// Whether our message ids are used up. RFC 7296 2.2: they never wrap.
     pub(crate) const fn is_exhausted(&self) -> bool {
-        self.next_request >= u32::MAX - 1 || self.expected >= u32::MAX - 1
+        self.next_request == u32::MAX
     }
 
     /// Takes responsibility for a request that is being sent now under [`Self::next_request_id`].
@@ -254,6 +259,20 @@ mod tests {
         assert!(window.answered.len() <= 6);
         assert_eq!(window.receive(999, &[0; 32]), Received::Again(vec![0]));
         assert_eq!(window.receive(3, &[0; 32]), Received::Outside);
+    }
+
+    #[test]
+    fn message_ids_end_and_do_not_wrap() {
+        let mut window = Window::new(u32::MAX - 1, u32::MAX - 1, 4);
+        assert!(!window.is_exhausted());
+        window.request(Instant::ZERO, ExchangeType::INFORMATIONAL, vec![], &PLAN, &mut NoRandom);
+        window.complete();
+        assert!(window.is_exhausted());
+        assert_eq!(window.receive(u32::MAX - 1, &[0; 32]), Received::New);
+        window.begin(u32::MAX - 1, [0; 32]);
+        for wrapped in [0, 1, 2] {
+            assert_eq!(window.receive(wrapped, &[0; 32]), Received::Outside);
+        }
     }
 
     #[test]

@@ -98,7 +98,7 @@ fn fill(templates: &[SelectorTemplate], addresses: &[AddressRange]) -> TrafficSe
                     protocol,
                     addresses: *address,
                     ports,
-                }))
+                }));
             }
         }
     }

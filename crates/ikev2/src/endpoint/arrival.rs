@@ -5,14 +5,14 @@ use alloc::vec::Vec;
 
 use ikebana_core::Datagram;
 use ikebana_ike::admission::Admission;
-use ikebana_ike::{DropReason, ExchangeType, FailReason, Flags, IkeHeader, Listener};
+use ikebana_ike::{DropReason, EndpointConfig, ExchangeType, FailReason, Flags, IkeHeader, Listener};
 
 use super::Endpoint;
 use crate::connection::State;
 use crate::init::clear_header;
 use crate::payloads::notify;
-use crate::responder::{InitRequest, Refusal, failed, refusal_payload};
-use crate::wire::{NotifyType, encode_clear};
+use crate::responder::{InitRequest, Refusal, Unreadable, failed, refusal_payload};
+use crate::wire::{NotifyType, Payload, PayloadType, encode_clear};
 
 impl Endpoint {
     pub(super) fn receive(&mut self, datagram: &Datagram<'_>) -> Result<(), DropReason> {
@@ -40,7 +40,11 @@ impl Endpoint {
 
     /// A first message: a stranger, or a peer that has missed our answer.
     fn open(&mut self, header: &IkeHeader, datagram: &Datagram<'_>) -> Result<(), DropReason> {
-        let request = InitRequest::read(header, datagram)?;
+        let request = match InitRequest::read(header, datagram) {
+            Ok(request) => request,
+            Err(Unreadable::Drop(reason)) => return Err(reason),
+            Err(Unreadable::Critical(kind)) => return Err(self.refuse_payload(header, datagram, kind)),
+        };
         let key = (datagram.path.remote, request.spi());
         if let Some(handle) = self.half_open_by_peer.get(&key).copied() {
             let repeated = self.with(handle, |state, cx| match state {
@@ -49,16 +53,16 @@ impl Endpoint {
             });
             return Err(repeated.unwrap_or(DropReason::UnknownSpi));
         }
-        let listener = self.listener(datagram).ok_or(DropReason::NotListening)?;
+        let config = self.config.clone();
+        let listener = listener(&config, datagram).ok_or(DropReason::NotListening)?;
         if self.connections.len() >= self.config.limits.ike_sas {
             return Err(DropReason::TooManySas);
         }
         self.admit(&request)?;
         let handle = self.registry.ike_handle();
         let (path, spi) = (request.path, request.spi());
-        let reply_to = InitRequest::read(header, datagram)?;
         let mut cx = self.context();
-        match request.accept(&mut cx, &listener, handle) {
+        match request.accept(&mut cx, listener, handle) {
             Ok(answered) => {
                 self.adopt(handle, State::Answered(Box::new(answered)), Some((path.remote, spi)));
                 Ok(())
@@ -66,7 +70,7 @@ impl Endpoint {
             Err(refusal) => {
                 if self.stateless_replies.allow(self.now) {
                     let mut cx = self.context();
-                    reply_to.reply(&mut cx, refusal_payload(&refusal));
+                    request.reply(&mut cx, refusal_payload(&refusal));
                     if let Refusal::Mismatch(mismatch) = refusal {
                         failed(&mut cx, handle, None, path, FailReason::NoProposal(mismatch));
                     }
@@ -74,17 +78,6 @@ impl Endpoint {
                 Ok(())
             }
         }
-    }
-
-    fn listener(&self, datagram: &Datagram<'_>) -> Option<Listener> {
-        let from = datagram.path.remote.ip();
-        self.config
-            .listeners
-            .iter()
-            .find(|listener| {
-                listener.from.is_empty() || listener.from.iter().any(|range| range.contains(from))
-            })
-            .cloned()
     }
 
     /// RFC 7296 2.6: under load, only peers that can be reached where they say they are get any further.
@@ -115,7 +108,7 @@ impl Endpoint {
     /// RFC 7296 2.5: a higher major version is answered with ours, a lower one is not for us.
     fn refuse_version(&mut self, header: &IkeHeader, datagram: &Datagram<'_>) -> DropReason {
         if header.major > 2 && !header.flags.has(Flags::RESPONSE) {
-            self.reply_stateless(header, datagram, NotifyType::INVALID_MAJOR_VERSION);
+            self.reply_stateless(header, datagram, notify(NotifyType::INVALID_MAJOR_VERSION, Vec::new()));
         }
         DropReason::WrongVersion
     }
@@ -128,19 +121,43 @@ impl Endpoint {
         );
         let complete = !header.initiator_spi.is_zero() && !header.responder_spi.is_zero();
         if known && complete && !header.flags.has(Flags::RESPONSE) {
-            self.reply_stateless(header, datagram, NotifyType::INVALID_IKE_SPI);
+            self.reply_stateless(header, datagram, notify(NotifyType::INVALID_IKE_SPI, Vec::new()));
         }
         DropReason::UnknownSpi
     }
 
-    fn reply_stateless(&mut self, header: &IkeHeader, datagram: &Datagram<'_>, kind: NotifyType) {
+    /// RFC 7296 2.5: a first message with a payload that must be understood, and is not, is refused.
+    fn refuse_payload(
+        &mut self,
+        header: &IkeHeader,
+        datagram: &Datagram<'_>,
+        kind: PayloadType,
+    ) -> DropReason {
+        if listener(&self.config.clone(), datagram).is_none() {
+            return DropReason::NotListening;
+        }
+        let refusal = notify(NotifyType::UNSUPPORTED_CRITICAL_PAYLOAD, Vec::from([kind.0]));
+        self.reply_stateless(header, datagram, refusal);
+        DropReason::Malformed
+    }
+
+    fn reply_stateless(&mut self, header: &IkeHeader, datagram: &Datagram<'_>, payload: Payload) {
         let IkeHeader { initiator_spi, responder_spi, exchange, message_id, .. } = *header;
         let flags = Flags::v2(!header.flags.has(Flags::INITIATOR), true);
         let reply = clear_header(initiator_spi, responder_spi, exchange, flags, message_id);
-        let Ok(octets) = encode_clear(&reply, &[notify(kind, Vec::new())]) else { return };
+        let Ok(octets) = encode_clear(&reply, &[payload]) else { return };
         // Never more than was received: no use as an amplifier.
         if octets.len() <= datagram.octets.len().max(36) && self.stateless_replies.allow(self.now) {
             self.context().transmit(datagram.path, datagram.encapsulated, &octets);
         }
     }
+}
+
+/// What is acceptable from where the datagram came from.
+fn listener<'a>(config: &'a EndpointConfig, datagram: &Datagram<'_>) -> Option<&'a Listener> {
+    let from = datagram.path.remote.ip();
+    config
+        .listeners
+        .iter()
+        .find(|listener| listener.from.is_empty() || listener.from.iter().any(|range| range.contains(from)))
 }

@@ -55,7 +55,11 @@ impl Established {
         if leg.fate != Fate::Live || matches!(leg.exchange, Some(Exchange::RekeyIke(_))) {
             return Err(busy());
         }
-        if self.children.len() >= cx.config.limits.children {
+        let rekeys = payloads.has(NotifyType::REKEY_SA);
+        if rekeys && self.is_crowded(cx) {
+            return Err(busy());
+        }
+        if !rekeys && (self.is_full(cx) || self.is_crowded(cx)) {
             let here = alloc::format!("{} here", self.children.len());
             self.child_failed(cx, None, None, ChildFailure::TooMany(here));
             return Err(notify(NotifyType::NO_ADDITIONAL_SAS, Vec::new()));

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use ikebana_core::{IkeSpi, Instant};
 use ikebana_ike::{ChildHandle, ChildSignal, CloseReason, ExchangeType, RemoveReason};
 
-use super::{End, Established, Fate, REPLACED_TIMEOUT, Task};
+use super::{End, Established, Exchange, Fate, REPLACED_TIMEOUT, Task};
 use crate::child::ChildState;
 use crate::context::Context;
 use crate::sa::Route;
@@ -59,8 +59,7 @@ impl Established {
         }
         self.age_legs(cx);
         self.age_children(cx);
-        let exhausted = self.leg(self.current).is_some_and(|leg| leg.sa.window.is_exhausted());
-        if self.soft.is_some_and(|soft| soft <= cx.now) || exhausted {
+        if self.soft.is_some_and(|soft| soft <= cx.now) {
             self.soft = None;
             self.queue.push(cx.now, Task::RekeyIke);
         }
@@ -154,11 +153,24 @@ impl Established {
         }
     }
 
+    fn is_being_rekeyed(&self, handle: ChildHandle) -> bool {
+        self.legs.iter().any(|leg| match &leg.exchange {
+            Some(Exchange::Create(create)) => create.rekeys == Some(handle),
+            _ => false,
+        })
+    }
+
     /// News from the data path.
-    pub(crate) fn signal(&mut self, cx: &mut Context<'_>, handle: ChildHandle, signal: ChildSignal) {
-        let Some(child) = self.children.get_mut(&handle) else { return };
+    pub(crate) fn signal(
+        &mut self,
+        cx: &mut Context<'_>,
+        handle: ChildHandle,
+        signal: ChildSignal,
+    ) -> Option<End> {
+        let under_way = self.is_being_rekeyed(handle);
+        let child = self.children.get_mut(&handle)?;
         match signal {
-            ChildSignal::SoftExpired if child.state == ChildState::Installed => {
+            ChildSignal::SoftExpired if child.state == ChildState::Installed && !under_way => {
                 self.queue.push(cx.now, Task::RekeyChild(handle));
             }
             ChildSignal::HardExpired => self.mark_deleting(cx, handle, RemoveReason::Expired),
@@ -173,6 +185,6 @@ impl Established {
             }
             _ => {}
         }
-        self.pump(cx);
+        self.pump(cx)
     }
 }

@@ -102,6 +102,7 @@ impl Established {
                     None => {
                         self.forget_rival_child(handle);
                         self.remove_child(cx, handle, RemoveReason::Peer);
+                        self.restore_what_it_replaced(handle);
                     }
                 }
                 Some(inbound)
@@ -131,6 +132,15 @@ impl Established {
         if let Some(child) = self.children.get_mut(&old) {
             child.remove_outbound(cx, RemoveReason::Rekeyed);
             child.state = ChildState::Lingering(cx.now + LINGER);
+        }
+    }
+
+    /// The peer took back a pair that it had made in place of another: the other one stays.
+    fn restore_what_it_replaced(&mut self, new: ChildHandle) {
+        for child in self.children.values_mut() {
+            if matches!(child.state, ChildState::Replaced { by, .. } if by == new) {
+                child.state = ChildState::Installed;
+            }
         }
     }
 

@@ -1,26 +1,30 @@
 //! CREATE_CHILD_SA for the IKE SA itself (RFC 7296 1.3.2, 2.8.2, 2.25.2).
 
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
 use ikebana_core::IkeSpi;
 use ikebana_core::random::jitter;
-use ikebana_ike::{Event, ExchangeType};
+use ikebana_ike::{CloseReason, Event, ExchangeType, RemoveReason};
 use ikebana_proposals::{Chosen, IkeSuite, KeyExchangeId, Proposal, SaPayload, confirm_ike, select_ike};
 
 use super::accept::{Refused, busy, exchange_keys};
 use super::create::FreshKey;
-use super::{Established, Exchange, Fate, Leg, REPLACED_TIMEOUT, Task};
+use super::{End, Established, Exchange, Fate, Leg, REPLACED_TIMEOUT, Task};
 use crate::collision::{Nonces, Winner, decide};
 use crate::context::Context;
 use crate::keys::Contributions;
 use crate::payloads::{Payloads, notify, wanted_group};
 use crate::sa::IkeSa;
 use crate::window::Window;
-use crate::wire::{NotifyType, Payload};
+use crate::wire::{NotifyPayload, NotifyType, Payload};
 
-/// How long a failed rekey of the IKE SA waits for the next attempt; chance adds as much again.
-const RETRY_WAIT: Duration = Duration::from_secs(5);
+/// How long a peer that is busy is left alone (RFC 7296 2.25); chance adds as much again.
+const BUSY_WAIT: Duration = Duration::from_secs(5);
+
+/// How long a refused rekey of the IKE SA waits for the next attempt; chance adds as much again.
+const REFUSED_WAIT: Duration = Duration::from_secs(60);
 
 /// A request of ours for a new IKE SA.
 pub(crate) struct RekeyIkeExchange {
@@ -36,6 +40,7 @@ pub(crate) struct RekeyIkeExchange {
 }
 
 /// The peer's exchange that replaces the same IKE SA as ours.
+#[derive(Clone)]
 struct RivalLeg {
     /// Our SPI of what it made.
     spi: IkeSpi,
@@ -87,13 +92,17 @@ impl Established {
         &mut self,
         cx: &mut Context<'_>,
         old: IkeSpi,
-        mut rekey: RekeyIkeExchange,
+        rekey: RekeyIkeExchange,
         payloads: &Payloads,
-    ) {
-        let rival = rekey.rival.take();
-        let (ours, spi) = (rekey.nonce.clone(), rekey.spi);
+    ) -> Option<End> {
+        if let Some(error) = payloads.error() {
+            self.ike_rekey_refused(cx, old, rekey, error);
+            return None;
+        }
+        let spi = rekey.spi;
+        let (ours, rival) = (rekey.nonce.clone(), rekey.rival.clone());
         match self.new_leg(cx, old, rekey, payloads) {
-            Ok(sa) => {
+            Some(sa) => {
                 let theirs = payloads.nonce().unwrap_or_default();
                 let winner = rival.as_ref().map(|rival| {
                     decide(
@@ -101,71 +110,87 @@ impl Established {
                         Nonces { initiator: &rival.initiator_nonce, responder: &rival.responder_nonce },
                     )
                 });
-                let new = sa.local_spi;
                 self.legs.push(Leg::new(sa));
-                let until = cx.now + REPLACED_TIMEOUT;
-                match (winner, rival) {
-                    (Some(Winner::Peers), Some(rival)) => {
-                        self.set_fate(new, Fate::DeleteWanted);
-                        self.switch(cx, old, rival.spi, Fate::Superseded(until));
-                    }
-                    (_, rival) => {
-                        if let Some(rival) = rival {
-                            self.set_fate(rival.spi, Fate::Superseded(until));
-                        }
-                        self.switch(cx, old, new, Fate::DeleteWanted);
-                    }
-                }
+                self.settle_ike_rekey(cx, old, spi, winner.zip(rival));
+                None
             }
-            Err(retry) => {
+            None => {
+                // The peer believes in an IKE SA that we cannot make.
                 cx.release_ike_spi(spi);
-                if let Some(rival) = rival {
-                    self.switch(cx, old, rival.spi, Fate::Superseded(cx.now + REPLACED_TIMEOUT));
-                } else if let Some((group, groups, tried)) = retry {
-                    let proposals = cx.provider.restrict(&self.peer.proposals);
-                    self.send_ike_rekey_with(cx, &proposals, groups, group, tried);
-                } else {
-                    let again = cx.now + RETRY_WAIT + jitter(cx.rng, RETRY_WAIT);
-                    self.queue.push(again, Task::RekeyIke);
-                }
+                let problem = String::from("the answer to the rekey of the IKE SA cannot be used");
+                Some(End::Tell(CloseReason::Protocol(problem), RemoveReason::IkeSaGone))
             }
         }
     }
 
-    /// The new IKE SA, or with which group to ask again.
-    #[expect(clippy::type_complexity, reason = "the retry is taken apart where it is made")]
-    fn new_leg(
-        &self,
+    /// Our exchange has made the leg `new` in place of `old`; the peer's may have made another.
+    fn settle_ike_rekey(
+        &mut self,
+        cx: &mut Context<'_>,
+        old: IkeSpi,
+        new: IkeSpi,
+        race: Option<(Winner, RivalLeg)>,
+    ) {
+        let until = cx.now + REPLACED_TIMEOUT;
+        match race {
+            Some((Winner::Peers, rival)) => {
+                self.set_fate(new, Fate::DeleteWanted);
+                self.switch(cx, old, rival.spi, Fate::Superseded(until));
+            }
+            Some((Winner::Ours, rival)) => {
+                self.set_fate(rival.spi, Fate::Superseded(until));
+                self.switch(cx, old, new, Fate::DeleteWanted);
+            }
+            None => self.switch(cx, old, new, Fate::DeleteWanted),
+        }
+    }
+
+    fn ike_rekey_refused(
+        &mut self,
         cx: &mut Context<'_>,
         old: IkeSpi,
         rekey: RekeyIkeExchange,
+        error: &NotifyPayload,
+    ) {
+        let RekeyIkeExchange { spi, groups, tried, rival, .. } = rekey;
+        cx.release_ike_spi(spi);
+        if let Some(rival) = rival {
+            self.switch(cx, old, rival.spi, Fate::Superseded(cx.now + REPLACED_TIMEOUT));
+            return;
+        }
+        let wanted = (error.kind == NotifyType::INVALID_KE_PAYLOAD).then(|| wanted_group(error)).flatten();
+        if let Some(group) = wanted.filter(|group| groups.contains(group) && !tried.contains(group)) {
+            let proposals = cx.provider.restrict(&self.peer.proposals);
+            self.send_ike_rekey_with(cx, &proposals, groups, group, tried);
+            return;
+        }
+        let wait = if error.kind == NotifyType::TEMPORARY_FAILURE { BUSY_WAIT } else { REFUSED_WAIT };
+        self.queue.push(cx.now + wait + jitter(cx.rng, wait), Task::RekeyIke);
+    }
+
+    /// The new IKE SA, if the answer makes one.
+    fn new_leg(
+        &self,
+        cx: &Context<'_>,
+        old: IkeSpi,
+        rekey: RekeyIkeExchange,
         payloads: &Payloads,
-    ) -> Result<IkeSa, Option<(KeyExchangeId, Vec<KeyExchangeId>, Vec<KeyExchangeId>)>> {
-        if let Some(error) = payloads.error() {
-            let wanted =
-                (error.kind == NotifyType::INVALID_KE_PAYLOAD).then(|| wanted_group(error)).flatten();
-            let retry = wanted.filter(|group| rekey.groups.contains(group) && !rekey.tried.contains(group));
-            return Err(retry.map(|group| (group, rekey.groups, rekey.tried)));
-        }
-        let (Some(sa), Some(nonce), Some(key)) = (payloads.sa(), payloads.nonce(), payloads.key_exchange())
-        else {
-            return Err(None);
-        };
-        let chosen = confirm_ike(&rekey.offer, sa).map_err(|_| None)?;
-        let remote_spi = new_spi(&chosen).ok_or(None)?;
+    ) -> Option<IkeSa> {
+        let (sa, nonce, key) = (payloads.sa()?, payloads.nonce()?, payloads.key_exchange()?);
+        let chosen = confirm_ike(&rekey.offer, sa).ok()?;
+        let remote_spi = new_spi(&chosen)?;
         if chosen.suite.key_exchange != rekey.fresh.group || key.group != rekey.fresh.group {
-            return Err(None);
+            return None;
         }
-        let shared = rekey.fresh.pending.complete(&key.data).map_err(|_| None)?;
-        let leg = self.leg(old).ok_or(None)?;
+        let shared = rekey.fresh.pending.complete(&key.data).ok()?;
         let from = Contributions {
             initiator_nonce: &rekey.nonce,
             responder_nonce: nonce,
             initiator_spi: rekey.spi,
             responder_spi: remote_spi,
         };
-        let keys = leg.sa.keys.rekeyed(cx.provider, &chosen.suite, &shared, from).map_err(|_| None)?;
-        Ok(IkeSa {
+        let keys = self.leg(old)?.sa.keys.rekeyed(cx.provider, &chosen.suite, &shared, from).ok()?;
+        Some(IkeSa {
             local_spi: rekey.spi,
             remote_spi,
             initiator: true,

@@ -6,7 +6,9 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use ikebana_core::{EspSpi, Flow, IkeSpi, Instant};
-use ikebana_ike::{ApiError, ChildConfig, ChildFailure, ChildHandle, Event, ExchangeType, RemoveReason};
+use ikebana_ike::{
+    ApiError, ChildConfig, ChildFailure, ChildHandle, CloseReason, Event, ExchangeType, RemoveReason,
+};
 use ikebana_proposals::ProtocolId;
 
 use super::{End, Established, Exchange, Fate};
@@ -103,6 +105,10 @@ impl Queue {
         children
     }
 
+    fn has_rekey(&self) -> bool {
+        self.0.iter().any(|(_, task)| task.is_same(&Task::RekeyIke))
+    }
+
     /// Forgets one task.
     pub(crate) fn forget(&mut self, task: &Task) {
         self.remove(|waiting| waiting.is_same(task));
@@ -170,6 +176,14 @@ impl Established {
     /// Starts whatever can start.
     pub(crate) fn pump(&mut self, cx: &mut Context<'_>) -> Option<End> {
         self.release_heirs(cx);
+        if let Some(leg) = self.leg(self.current).filter(|leg| leg.fate == Fate::Live && leg.is_free()) {
+            if leg.sa.window.is_exhausted() {
+                return Some(End::Silent(CloseReason::Expired, RemoveReason::IkeSaGone));
+            }
+            if leg.sa.window.is_worn(cx.config.limits.requests_per_ike_sa) && !self.queue.has_rekey() {
+                self.queue.push(cx.now, Task::RekeyIke);
+            }
+        }
         let unwanted: Vec<IkeSpi> = self
             .legs
             .iter()
@@ -228,7 +242,7 @@ impl Established {
     fn start(&mut self, cx: &mut Context<'_>, task: Task) {
         match task {
             Task::Create(config, flow) => {
-                if self.children.len() >= cx.config.limits.children {
+                if self.is_full(cx) {
                     let reason = ChildFailure::TooMany(alloc::format!("{} here", self.children.len()));
                     self.child_failed(cx, Some(&config), None, reason);
                     return;
@@ -266,6 +280,16 @@ impl Established {
                 self.send(cx, current, ExchangeType::INFORMATIONAL, &[], Exchange::Liveness);
             }
         }
+    }
+
+    /// Whether there are as many child SAs as there may be. Those on their way out do not count.
+    pub(super) fn is_full(&self, cx: &Context<'_>) -> bool {
+        self.children_in_use().count() >= cx.config.limits.children
+    }
+
+    /// Whether so many child SAs are on their way out that no more can be made, not even in their place.
+    pub(super) fn is_crowded(&self, cx: &Context<'_>) -> bool {
+        self.children.len() >= cx.config.limits.children.saturating_mul(4)
     }
 
     fn send_child_deletes(&mut self, cx: &mut Context<'_>, handles: Vec<ChildHandle>) {
@@ -306,6 +330,8 @@ impl Established {
         let sent = leg.sa.send_request(cx, route, &plan, kind, payloads);
         if sent {
             leg.exchange = Some(exchange);
+            // Any answer is a sign of life.
+            self.queue.forget(&Task::Liveness);
             self.sent = cx.now;
         } else {
             self.abandon(cx, exchange);

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use ikebana_core::datagram::{IKE_PORT, NAT_T_PORT};
 use ikebana_core::{Datagram, IkeSpi, Path, Secret};
-use ikebana_crypto::PendingKeyExchange;
+use ikebana_crypto::{KeyExchangeError, PendingKeyExchange};
 use ikebana_ike::{
     ApiError, DropReason, Encapsulation, ExchangeType, FailReason, Flags, IkeHeader, IkeSaHandle,
     NatSituation, PeerConfig,
@@ -148,10 +148,10 @@ impl InitSent {
         if let Some(notify) = payloads.notify(NotifyType::COOKIE) {
             // RFC 7296 2.6: 1 to 64 octets.
             let sensible = (1..=64).contains(&notify.data.len());
-            return if sensible && self.restarts < MOST_RESTARTS {
-                Ok(InitAnswer::Cookie(notify.data.clone()))
-            } else {
-                Err(DropReason::UnusableInitResponse)
+            return match (sensible, self.restarts < MOST_RESTARTS) {
+                (false, _) => Err(DropReason::UnusableInitResponse),
+                (true, true) => Ok(InitAnswer::Cookie(notify.data.clone())),
+                (true, false) => Ok(InitAnswer::Complaint(FailReason::CookieLoop(self.restarts))),
             };
         }
         if let Some(error) = payloads.error() {
@@ -213,7 +213,6 @@ impl InitSent {
             }
             InitAnswer::Group(group) => self.restart(cx, group),
             InitAnswer::Complaint(reason) => {
-                cx.stats.drops.count(DropReason::UnauthenticatedError);
                 if self.complaint.is_none() {
                     self.attempt.hint(cx, reason.clone());
                 }
@@ -225,28 +224,36 @@ impl InitSent {
     }
 
     fn restart(mut self: Box<Self>, cx: &mut Context<'_>, group: KeyExchangeId) -> State {
-        self.restarts = self.restarts.saturating_add(1);
-        let algorithm = if self.restarts > MOST_RESTARTS { None } else { cx.provider.key_exchange(group) };
-        let Some(algorithm) = algorithm else {
+        let Some(algorithm) = cx.provider.key_exchange(group) else {
             let offered = self.groups();
             return self.attempt.fail(cx, FailReason::KeyExchangeRejected { wanted: group, offered });
         };
+        self.restarts = self.restarts.saturating_add(1);
         self.pending = algorithm.initiate(cx.rng);
         self.group = group;
         self.tried.push(group);
-        self.nonce = cx.nonce();
+        // The nonce stays, because a cookie that the peer may have given is for this nonce (RFC 7296 2.6.1).
         self.send(cx);
         State::InitSent(self)
     }
 
-    fn finish(self: Box<Self>, cx: &mut Context<'_>, accepted: Accepted) -> State {
-        let group = self.group;
-        let Self { mut attempt, nonce, pending, mut window, message, .. } = *self;
-        let Ok(shared) = pending.complete(&accepted.public) else {
-            let problem = alloc::format!("invalid public value for {group}");
+    /// The answer's public value is of no use, and with it our half of the exchange is spent. Nobody vouches
+    /// for that answer, so that a better one gets its chance.
+    fn unusable(mut self: Box<Self>, cx: &mut Context<'_>) -> State {
+        if self.restarts >= MOST_RESTARTS {
+            let problem = alloc::format!("invalid public value for {}", self.group);
             let exchange = ExchangeType::IKE_SA_INIT;
-            return attempt.fail(cx, FailReason::Protocol { exchange, problem });
-        };
+            return self.attempt.fail(cx, FailReason::Protocol { exchange, problem });
+        }
+        self.tried.retain(|group| *group != self.group);
+        let group = self.group;
+        self.restart(cx, group)
+    }
+
+    fn finish(mut self: Box<Self>, cx: &mut Context<'_>, accepted: Accepted) -> State {
+        let pending = core::mem::replace(&mut self.pending, Box::new(Spent(self.group)));
+        let Ok(shared) = pending.complete(&accepted.public) else { return self.unusable(cx) };
+        let Self { mut attempt, nonce, mut window, message, .. } = *self;
         let nat = accepted.nat;
         let encapsulation = attempt.peer.encapsulation;
         if encapsulation == Encapsulation::Never && nat.any() {
@@ -314,6 +321,23 @@ impl InitSent {
             return FailReason::ProposalRejected { offered };
         }
         FailReason::PeerError { exchange: ExchangeType::IKE_SA_INIT, code: kind.0, notify: kind.to_string() }
+    }
+}
+
+/// What is left of a key exchange that has been completed.
+struct Spent(KeyExchangeId);
+
+impl PendingKeyExchange for Spent {
+    fn id(&self) -> KeyExchangeId {
+        self.0
+    }
+
+    fn public(&self) -> &[u8] {
+        &[]
+    }
+
+    fn complete(self: Box<Self>, _peer_public: &[u8]) -> Result<Secret, KeyExchangeError> {
+        Err(KeyExchangeError::OutOfRange)
     }
 }
 

@@ -9,7 +9,7 @@ use ikebana_ike::{
     DropReason, Encapsulation, ExchangeType, FailReason, Flags, IkeHeader, IkeSaHandle, Listener,
     NatSituation, Query, SelectPeer,
 };
-use ikebana_proposals::{KeyExchangeId, ProposalMismatch, SaPayload, select_ike};
+use ikebana_proposals::{IkeSuite, KeyExchangeId, ProposalMismatch, SaPayload, select_ike};
 
 use super::deciding::{Deciding, Stage};
 use super::failed;
@@ -21,7 +21,7 @@ use crate::keys::{Contributions, IkeKeys};
 use crate::payloads::{Payloads, notify};
 use crate::sa::{IkeSa, Request, Route, Verified};
 use crate::window::Window;
-use crate::wire::{self, KeyExchangePayload, NotifyType, ParseError, Payload, rules};
+use crate::wire::{self, KeyExchangePayload, NotifyType, OpenError, ParseError, Payload, PayloadType, rules};
 
 /// A first message, read and not believed.
 pub(crate) struct InitRequest {
@@ -42,23 +42,32 @@ pub(crate) enum Refusal {
     Unusable,
 }
 
+/// Why a first message is not even looked at.
+pub(crate) enum Unreadable {
+    /// It is dropped.
+    Drop(DropReason),
+    /// It has a payload that must be understood and is not (RFC 7296 2.5).
+    Critical(PayloadType),
+}
+
 impl InitRequest {
     /// Reads a first message.
-    pub(crate) fn read(header: &IkeHeader, datagram: &Datagram<'_>) -> Result<Self, DropReason> {
+    pub(crate) fn read(header: &IkeHeader, datagram: &Datagram<'_>) -> Result<Self, Unreadable> {
         let fresh = header.responder_spi.is_zero() && !header.initiator_spi.is_zero();
         if !fresh || header.message_id != 0 {
-            return Err(DropReason::UnknownSpi);
+            return Err(Unreadable::Drop(DropReason::UnknownSpi));
         }
         if !header.flags.has(Flags::INITIATOR) {
-            return Err(DropReason::WrongRole);
+            return Err(Unreadable::Drop(DropReason::WrongRole));
         }
         let message = wire::parse_clear(datagram.octets).map_err(|error| match error {
-            ParseError::Version(_) => DropReason::WrongVersion,
-            _ => DropReason::Malformed,
+            ParseError::UnsupportedCritical(kind) => Unreadable::Critical(kind),
+            ParseError::Version(_) => Unreadable::Drop(DropReason::WrongVersion),
+            _ => Unreadable::Drop(DropReason::Malformed),
         })?;
         let payloads = Payloads::new(message.payloads);
         rules::check(ExchangeType::IKE_SA_INIT, false, payloads.as_slice())
-            .map_err(|_| DropReason::Malformed)?;
+            .map_err(|_| Unreadable::Drop(DropReason::Malformed))?;
         Ok(Self {
             header: *header,
             octets: datagram.octets.to_vec(),
@@ -80,6 +89,15 @@ impl InitRequest {
         self.payloads.notify(NotifyType::COOKIE).map(|notify| notify.data.as_slice())
     }
 
+    /// A nonce of ours that is no longer than the peer's, so that our answer is no longer than its message.
+    /// RFC 7296 2.10: at least 16 octets, and at least half the prf's key.
+    fn nonce_in_return(&self, cx: &mut Context<'_>, suite: &IkeSuite) -> Vec<u8> {
+        let least = cx.provider.prf(suite.prf).map_or(32, |prf| prf.key_len() / 2).clamp(16, 32);
+        let mut nonce = cx.nonce();
+        nonce.truncate(self.nonce().len().max(least));
+        nonce
+    }
+
     /// Sends an answer that leaves no state behind.
     pub(crate) fn reply(&self, cx: &mut Context<'_>, payload: Payload) {
         let flags = Flags::v2(false, true);
@@ -91,7 +109,7 @@ impl InitRequest {
 
     /// Chooses a suite, does the key exchange and answers.
     pub(crate) fn accept(
-        self,
+        &self,
         cx: &mut Context<'_>,
         listener: &Listener,
         handle: IkeSaHandle,
@@ -108,7 +126,7 @@ impl InitRequest {
         }
         let algorithm = cx.provider.key_exchange(group).ok_or(Refusal::Unusable)?;
         let (public, shared) = algorithm.respond(cx.rng, &key.data).map_err(|_| Refusal::Unusable)?;
-        let nonce = cx.nonce();
+        let nonce = self.nonce_in_return(cx, &chosen.suite);
         let local_spi = cx.ike_spi(handle);
         let from = Contributions {
             initiator_nonce: self.nonce(),
@@ -140,7 +158,7 @@ impl InitRequest {
         cx.transmit(self.path, self.encapsulated, &response);
         let nat = detected.unwrap_or_default();
         let mut window = Window::new(0, 0, cx.config.limits.window);
-        let fingerprint = sha256(&[&self.octets]);
+        let fingerprint = sha256(&[self.octets.as_slice()]);
         window.begin(0, fingerprint);
         Ok(Answered {
             handle,
@@ -149,7 +167,7 @@ impl InitRequest {
                 local_nonce: nonce,
                 remote_nonce: self.nonce().to_vec(),
                 local_message: response,
-                remote_message: self.octets,
+                remote_message: self.octets.clone(),
             },
             fingerprint,
             nat,
@@ -206,6 +224,9 @@ impl Answered {
         let mut deciding = Box::new(Deciding::new(*self, request.id));
         let payloads = match request.content {
             Ok(payloads) => payloads,
+            Err(OpenError::Content(ParseError::UnsupportedCritical(kind))) => {
+                return deciding.not_understood(cx, kind);
+            }
             Err(error) => return deciding.broken(cx, alloc::format!("{error}")),
         };
         if let Err(violation) = rules::check(ExchangeType::IKE_AUTH, false, payloads.as_slice()) {

@@ -24,7 +24,7 @@ use crate::context::Context;
 use crate::established::{Beginning, Established};
 use crate::init::{allows, window_payload};
 use crate::payloads::{Payloads, child_spi, notify};
-use crate::wire::{AuthMethod, IdPayload, NotifyType, Payload, TrafficSelectorPayload};
+use crate::wire::{AuthMethod, IdPayload, NotifyType, Payload, PayloadType, TrafficSelectorPayload};
 
 /// What the application has been asked.
 pub(crate) enum Stage {
@@ -251,24 +251,32 @@ impl Deciding {
 
     /// The peer is turned away. It hears no more than AUTHENTICATION_FAILED; the application hears it all.
     fn refuse(self: Box<Self>, cx: &mut Context<'_>, peer: Option<String>, reason: FailReason) -> State {
-        self.end(cx, NotifyType::AUTHENTICATION_FAILED, peer, reason)
+        self.end(cx, notify(NotifyType::AUTHENTICATION_FAILED, Vec::new()), peer, reason)
+    }
+
+    /// RFC 7296 2.5: a payload that must be understood is not.
+    pub(super) fn not_understood(self: Box<Self>, cx: &mut Context<'_>, kind: PayloadType) -> State {
+        let problem = alloc::format!("critical payload of unknown type {kind}");
+        let reason = FailReason::Protocol { exchange: ExchangeType::IKE_AUTH, problem };
+        let refusal = notify(NotifyType::UNSUPPORTED_CRITICAL_PAYLOAD, Vec::from([kind.0]));
+        self.end(cx, refusal, None, reason)
     }
 
     pub(super) fn broken(self: Box<Self>, cx: &mut Context<'_>, problem: String) -> State {
         let reason = FailReason::Protocol { exchange: ExchangeType::IKE_AUTH, problem };
-        self.end(cx, NotifyType::INVALID_SYNTAX, None, reason)
+        self.end(cx, notify(NotifyType::INVALID_SYNTAX, Vec::new()), None, reason)
     }
 
     fn end(
         self: Box<Self>,
         cx: &mut Context<'_>,
-        kind: NotifyType,
+        refusal: Payload,
         peer: Option<String>,
         reason: FailReason,
     ) -> State {
         let Self { base, request_id, .. } = *self;
         let Answered { handle, mut sa, route, .. } = base;
-        sa.send_response(cx, route, ExchangeType::IKE_AUTH, request_id, &[notify(kind, Vec::new())]);
+        sa.send_response(cx, route, ExchangeType::IKE_AUTH, request_id, &[refusal]);
         failed(cx, handle, peer, route.path, reason);
         State::Lingering(Box::new(Lingering::new(cx, Vec::from([sa]))))
     }
