@@ -1,4 +1,8 @@
 //! One IKE SA as the application knows it, in whatever state it is.
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a step that is for one state hands every other state back"
+)]
 
 mod closing;
 
@@ -38,6 +42,14 @@ pub(crate) enum State {
 }
 
 impl State {
+    /// What it is once both sides are authenticated.
+    pub(crate) const fn established(&self) -> Option<&Established> {
+        match self {
+            Self::Established(established) => Some(established),
+            _ => None,
+        }
+    }
+
     /// Whether it counts against the half-open limits.
     pub(crate) const fn is_half_open(&self) -> bool {
         matches!(self, Self::Answered(_) | Self::Deciding(_))

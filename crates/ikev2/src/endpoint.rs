@@ -19,7 +19,7 @@ use ikebana_ike::{
 use crate::connection::State;
 use crate::context::{Context, Registry};
 use crate::cookie::Cookies;
-use crate::established::{End, Task};
+use crate::established::{End, Established, Task};
 use crate::initiator::InitSent;
 
 /// IKEv2 for one host: any number of IKE SAs, both roles.
@@ -150,13 +150,10 @@ impl Endpoint {
     /// the next output that is not a query.
     pub fn poll_output_with(&mut self, now: Instant, credentials: &mut dyn Credentials) -> Option<Output> {
         loop {
-            match self.poll_output()? {
-                Output::Event(Event::Query(id, query)) => {
-                    // A query that has expired meanwhile needs no answer.
-                    let _ = self.answer(now, id, credentials.answer(&query));
-                }
-                output => return Some(output),
-            }
+            let output = self.poll_output()?;
+            let Output::Event(Event::Query(id, query)) = output else { return Some(output) };
+            // A query that has expired meanwhile needs no answer.
+            let _ = self.answer(now, id, credentials.answer(&query));
         }
     }
 
@@ -279,11 +276,8 @@ impl Endpoint {
 
     /// The child SAs of an established IKE SA that are in use, the oldest first.
     pub fn children(&self, ike: IkeSaHandle) -> impl Iterator<Item = ChildHandle> + '_ {
-        let established = match self.connections.get(&ike).map(|connection| &connection.state) {
-            Some(State::Established(established)) => Some(established),
-            _ => None,
-        };
-        established.into_iter().flat_map(|established| established.children_in_use())
+        let found = self.connections.get(&ike).and_then(|connection| connection.state.established());
+        found.into_iter().flat_map(Established::children_in_use)
     }
 
     /// Where an established IKE SA runs now: NATs and address changes move it after
@@ -296,11 +290,8 @@ impl Endpoint {
         }
     }
 
-    fn established(&self) -> impl Iterator<Item = &crate::established::Established> {
-        self.connections.values().filter_map(|connection| match &connection.state {
-            State::Established(established) => Some(&**established),
-            _ => None,
-        })
+    fn established(&self) -> impl Iterator<Item = &Established> {
+        self.connections.values().filter_map(|connection| connection.state.established())
     }
 
     fn command(&mut self, now: Instant, ike: IkeSaHandle, task: Task) -> Result<(), ApiError> {

@@ -1,4 +1,5 @@
 //! Finding and making payloads.
+#![expect(clippy::wildcard_enum_match_arm, reason = "a search passes over every other payload")]
 
 use alloc::vec::Vec;
 
@@ -18,7 +19,6 @@ macro_rules! first {
     ($self:ident, $variant:ident) => {
         $self.0.iter().find_map(|payload| match payload {
             Payload::$variant(inner) => Some(inner),
-            #[expect(clippy::wildcard_enum_match_arm, reason = "every other payload is passed over")]
             _ => None,
         })
     };
@@ -72,7 +72,6 @@ impl Payloads {
     pub(crate) fn notifies(&self) -> impl Iterator<Item = &NotifyPayload> {
         self.0.iter().filter_map(|payload| match payload {
             Payload::Notify(notify) => Some(notify),
-            #[expect(clippy::wildcard_enum_match_arm, reason = "every other payload is passed over")]
             _ => None,
         })
     }
@@ -80,7 +79,6 @@ impl Payloads {
     pub(crate) fn deletes(&self) -> impl Iterator<Item = &DeletePayload> {
         self.0.iter().filter_map(|payload| match payload {
             Payload::Delete(delete) => Some(delete),
-            #[expect(clippy::wildcard_enum_match_arm, reason = "every other payload is passed over")]
             _ => None,
         })
     }

@@ -47,7 +47,7 @@ fn assert_winner(duel: &mut Duel, winner: usize) {
         let header = duel.hold(1 - host);
         duel.release(&header);
         duel.settle();
-        header.from_initiator()
+        header.is_from_initiator()
     });
     assert_eq!((from_winner, from_loser), (true, false), "{}", duel.story());
 }

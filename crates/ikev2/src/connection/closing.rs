@@ -100,10 +100,10 @@ impl Closing {
         let sa = sas.find(|sa| sa.local_spi == spi).ok_or(DropReason::UnknownSpi)?;
         let verified = sa.verify(header, octets)?;
         let known = matches!(header.exchange, ExchangeType::INFORMATIONAL | ExchangeType::CREATE_CHILD_SA);
-        match verified {
-            Verified::Request(_) if !known => Err(DropReason::UnexpectedExchange),
-            verified => Ok(verified),
+        if matches!(verified, Verified::Request(_)) && !known {
+            return Err(DropReason::UnexpectedExchange);
         }
+        Ok(verified)
     }
 
     /// Acts on a verified message for the IKE SA with our SPI `spi`.
@@ -225,7 +225,7 @@ impl Lingering {
         }
     }
 
-    pub(crate) fn end(self: Box<Self>, cx: &mut Context<'_>) -> State {
+    pub(crate) fn end(&self, cx: &mut Context<'_>) -> State {
         for sa in &self.sas {
             cx.release_ike_spi(sa.local_spi);
         }

@@ -47,9 +47,12 @@ impl Endpoint {
         };
         let key = (datagram.path.remote, request.spi());
         if let Some(handle) = self.half_open_by_peer.get(&key).copied() {
-            let repeated = self.with(handle, |state, cx| match state {
-                State::Answered(answered) => answered.repeat(cx, datagram),
-                _ => DropReason::StillWorking,
+            let repeated = self.with(handle, |state, cx| {
+                if let State::Answered(answered) = state {
+                    answered.repeat(cx, datagram)
+                } else {
+                    DropReason::StillWorking
+                }
             });
             return Err(repeated.unwrap_or(DropReason::UnknownSpi));
         }

@@ -183,7 +183,8 @@ impl Established {
                 let path = ikebana_core::Path::new(self.route.path.local, remote);
                 self.move_to(cx, Route { path, ..self.route });
             }
-            _ => {}
+            // Nothing follows from it now, or it is news of a kind that came later than this.
+            ChildSignal::SoftExpired | ChildSignal::PeerMoved(_) | _ => {}
         }
         self.pump(cx)
     }

@@ -135,12 +135,10 @@ impl Established {
                     return;
                 }
             }
-            NotifyType::SINGLE_PAIR_REQUIRED => {
-                if create.offer.narrow_to_single_pair(&self.ends) {
-                    let group = create.tried.last().copied();
-                    self.send_create(cx, create, group);
-                    return;
-                }
+            NotifyType::SINGLE_PAIR_REQUIRED if create.offer.narrow_to_single_pair(&self.ends) => {
+                let group = create.tried.last().copied();
+                self.send_create(cx, create, group);
+                return;
             }
             NotifyType::CHILD_SA_NOT_FOUND if create.rekeys.is_some() => {
                 cx.release_esp_spi(create.spi());

@@ -63,7 +63,7 @@ impl InitRequest {
         let message = wire::parse_clear(datagram.octets).map_err(|error| match error {
             ParseError::UnsupportedCritical(kind) => Unreadable::Critical(kind),
             ParseError::Version(_) => Unreadable::Drop(DropReason::WrongVersion),
-            _ => Unreadable::Drop(DropReason::Malformed),
+            ParseError::Wire(_) => Unreadable::Drop(DropReason::Malformed),
         })?;
         let payloads = Payloads::new(message.payloads);
         rules::check(ExchangeType::IKE_SA_INIT, false, payloads.as_slice())

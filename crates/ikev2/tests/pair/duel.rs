@@ -30,7 +30,7 @@ impl Held {
     }
 
     /// Whether its sender started the IKE SA that it is for.
-    pub(crate) fn from_initiator(&self) -> bool {
+    pub(crate) fn is_from_initiator(&self) -> bool {
         self.header().flags.has(Flags::INITIATOR)
     }
 

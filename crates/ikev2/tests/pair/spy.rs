@@ -22,10 +22,10 @@ fn contribution(message: &[u8]) -> (Vec<u8>, Vec<u8>) {
     let message = parse_clear(message).unwrap();
     let mut found = (vec![], vec![]);
     for payload in message.payloads {
-        match payload {
-            Payload::KeyExchange(key) => found.0 = key.data,
-            Payload::Nonce(nonce) => found.1 = nonce,
-            _ => {}
+        if let Payload::KeyExchange(key) = payload {
+            found.0 = key.data;
+        } else if let Payload::Nonce(nonce) = payload {
+            found.1 = nonce;
         }
     }
     found
