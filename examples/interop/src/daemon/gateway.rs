@@ -178,6 +178,8 @@ fn ike_sa(tunnel: &Json) -> Option<IkeSa> {
         children: children
             .into_iter()
             .flatten()
+            // After a rekey the old inbound SA stays for a while, for packets that are still under way.
+            .filter(|child| !text(child, "spi_out").is_empty())
             .map(|child| ChildSa {
                 installed: true,
                 spi_in: text(child, "spi_in"),
