@@ -4,6 +4,9 @@ use std::io::{self, Read};
 use std::time::Duration;
 
 use pcap_file::pcap::PcapReader;
+use pcap_file::pcapng::blocks::interface_description::{
+    InterfaceDescriptionBlock, InterfaceDescriptionOption,
+};
 use pcap_file::pcapng::{Block, PcapNgReader};
 use pcap_file::{DataLink, PcapError};
 use thiserror::Error;
@@ -32,6 +35,7 @@ pub enum CaptureError {
 }
 
 /// One captured frame.
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Frame {
     /// Its number, from 1.
     pub(super) number: u64,
@@ -77,10 +81,8 @@ impl From<DataLink> for Link {
 pub(super) fn read(input: &mut dyn Read, visit: &mut dyn FnMut(Frame) -> bool) -> Result<(), CaptureError> {
     let mut magic = [0; 4];
     if let Err(error) = input.read_exact(&mut magic) {
-        return Err(match error.kind() {
-            io::ErrorKind::UnexpectedEof => CaptureError::UnknownFormat,
-            _ => error.into(),
-        });
+        let is_short = error.kind() == io::ErrorKind::UnexpectedEof;
+        return Err(if is_short { CaptureError::UnknownFormat } else { error.into() });
     }
     let whole = magic.as_slice().chain(input);
     match &magic {
@@ -132,6 +134,7 @@ fn pcapng(input: impl Read, visit: &mut dyn FnMut(Frame) -> bool) -> Result<(), 
         };
         let interface = usize::try_from(interface).ok().and_then(|at| reader.interfaces().get(at));
         let link = interface.map_or(Link::Unknown(u32::MAX), |interface| interface.linktype.into());
+        let at = interface.map_or(at, |interface| in_units(at, interface));
         packets += 1;
         if !visit(Frame { number: packets, at, link, octets }) {
             break;
@@ -140,13 +143,34 @@ fn pcapng(input: impl Read, visit: &mut dyn FnMut(Frame) -> bool) -> Result<(), 
     Ok(())
 }
 
+/// The time of a packet whose timestamp was taken for nanoseconds, in the unit that its interface has.
+///
+/// The exponent of the unit is an option (`if_tsresol`): of ten, or with the highest bit set of two. Without it
+/// the unit is a microsecond.
+fn in_units(at: Duration, interface: &InterfaceDescriptionBlock<'_>) -> Duration {
+    let resolution = interface.options.iter().find_map(|option| {
+        if let InterfaceDescriptionOption::IfTsResol(resolution) = option { Some(*resolution) } else { None }
+    });
+    let resolution = resolution.unwrap_or(6);
+    let (base, exponent) = if resolution & 0x80 == 0 { (10, resolution) } else { (2, resolution & 0x7f) };
+    let per_second = u128::checked_pow(base, exponent.into());
+    let units = at.as_nanos();
+    let time = per_second.and_then(|per_second| {
+        let seconds = u64::try_from(units.checked_div(per_second)?).ok()?;
+        let rest = units.checked_rem(per_second)?.checked_mul(1_000_000_000)?.checked_div(per_second)?;
+        Some(Duration::new(seconds, u32::try_from(rest).ok()?))
+    });
+    time.unwrap_or_default()
+}
+
 /// RFC 1761: a header of 16 octets, then records, each behind a header of 24.
 fn snoop(mut input: impl Read, visit: &mut dyn FnMut(Frame) -> bool) -> Result<(), CaptureError> {
-    let cut = |packets, error: io::Error| match error.kind() {
-        io::ErrorKind::UnexpectedEof => {
+    let cut = |packets, error: io::Error| {
+        if error.kind() == io::ErrorKind::UnexpectedEof {
             CaptureError::Damaged { packets, detail: "the file ends within a record".to_owned() }
+        } else {
+            CaptureError::Io(error)
         }
-        _ => CaptureError::Io(error),
     };
     let [_, _, _, link] = words::<4>(&mut input).map_err(|error| cut(0, error))?;
     let link = if link == 4 { Link::Ethernet } else { Link::Unknown(link) };
@@ -188,3 +212,6 @@ fn words<const N: usize>(input: &mut impl Read) -> io::Result<[u32; N]> {
     }
     Ok(words)
 }
+
+#[cfg(test)]
+mod tests;

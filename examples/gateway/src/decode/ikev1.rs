@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, VecDeque};
 use ikebana_core::{IkeSpi, Secret};
 use ikebana_crypto::sha1;
 use ikebana_ike::{ExchangeType, IkeHeader};
-use ikebana_ikev1::wire::{Body, FragmentPayload, ParseError, Payload, PayloadType, parse, parse_chain};
+use ikebana_ikev1::wire::{Body, FragmentPayload, Payload, PayloadType, parse, parse_chain};
 
 use super::entry::{Entry, Item, MessageHead};
 use super::keys::Ikev1Keys;
@@ -106,10 +106,7 @@ fn show(entry: &mut Entry, sa: &mut Sa, key: Option<&Secret>, octets: &[u8]) -> 
     let message = match parse(octets) {
         Ok(message) => message,
         Err(error) => {
-            entry.note(match error {
-                ParseError::Version(_) => error.to_string(),
-                error => format!("malformed: {error}"),
-            });
+            entry.note(format!("malformed: {error}"));
             return None;
         }
     };
@@ -117,10 +114,10 @@ fn show(entry: &mut Entry, sa: &mut Sa, key: Option<&Secret>, octets: &[u8]) -> 
         Body::Clear(payloads) => {
             sa.learn(&message.header, &payloads);
             entry.payloads.extend(payloads.iter().map(payload::describe));
-            payloads.iter().find_map(|payload| match payload {
-                Payload::Fragment(fragment) => sa.fragment(entry, fragment),
-                _ => None,
-            })
+            let fragment = payloads.iter().find_map(|payload| {
+                if let Payload::Fragment(fragment) = payload { Some(fragment) } else { None }
+            })?;
+            sa.fragment(entry, fragment)
         }
         Body::Encrypted(ciphertext) => {
             let digest = sha1(&[octets]);
@@ -157,15 +154,16 @@ impl Sa {
             return;
         }
         for payload in payloads {
-            match payload {
+            if let Payload::Sa(chosen) = payload {
                 // The responder's SA payload has the one transform that was chosen.
-                Payload::Sa(chosen) if !header.responder_spi.is_zero() => {
+                if !header.responder_spi.is_zero() {
                     self.algorithms = Algorithms::chosen(chosen).or(self.algorithms);
                 }
-                Payload::KeyExchange(value) if self.public.len() < 2 && !self.public.contains(value) => {
-                    self.public.push(value.clone());
-                }
-                _ => {}
+            } else if let Payload::KeyExchange(value) = payload
+                && self.public.len() < 2
+                && !self.public.contains(value)
+            {
+                self.public.push(value.clone());
             }
         }
     }

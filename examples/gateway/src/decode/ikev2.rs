@@ -107,8 +107,15 @@ impl Decoder {
                 show(entry, header, &opened.payloads);
             }
             Some(Err(error)) => entry.note(format!("not decrypted: {error}")),
-            // Shows what is around the encrypted payload, and its size.
-            None => clear(entry, octets),
+            None => self.without_keys(entry, octets),
+        }
+    }
+
+    /// Shows what is around the encrypted payload, and its size.
+    fn without_keys(&self, entry: &mut Entry, octets: &[u8]) {
+        clear(entry, octets);
+        if !self.keys.is_empty() {
+            entry.note("no keys for these SPIs");
         }
     }
 
@@ -120,7 +127,7 @@ impl Decoder {
                 self.reassemble(entry, header, fragment);
             }
             Some(Err(error)) => entry.note(format!("not decrypted: {error}")),
-            None => clear(entry, octets),
+            None => self.without_keys(entry, octets),
         }
     }
 

@@ -144,7 +144,9 @@ impl<'a> Ip<'a> {
                 })
             }
             NetSlice::Ipv6(ip) => {
-                use etherparse::Ipv6ExtensionSlice::{Authentication, Fragment};
+                use etherparse::Ipv6ExtensionSlice::{
+                    Authentication, DestinationOptions, Fragment, HopByHop, Routing,
+                };
                 let header = ip.header();
                 let mut ah = None;
                 let mut offset = 0;
@@ -152,7 +154,7 @@ impl<'a> Ip<'a> {
                     match extension {
                         Authentication(auth) => ah = Some(auth.into()),
                         Fragment(fragment) => offset = fragment.fragment_offset().value().saturating_mul(8),
-                        _ => {}
+                        HopByHop(_) | Routing(_) | DestinationOptions(_) => {}
                     }
                 }
                 Some(Self {
@@ -203,3 +205,6 @@ pub(super) fn summary(octets: &[u8]) -> String {
     let fragment = if ip.is_fragment { ", fragment" } else { "" };
     format!("{} > {}  {what}, {} octets{fragment}", ip.source, ip.destination, octets.len())
 }
+
+#[cfg(test)]
+mod tests;

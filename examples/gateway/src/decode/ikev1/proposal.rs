@@ -53,9 +53,19 @@ fn transform_words(protocol: Protocol, transform: &Transform) -> String {
         _ => format!("transform {}", transform.id),
     }];
     let phase1 = protocol == Protocol::ISAKMP;
-    words.extend(
-        transform.attributes.iter().map(|one| if phase1 { phase1_word(one) } else { phase2_word(one) }),
-    );
+    // The unit of a lifetime is an attribute before the one that has the number.
+    let mut unit = None;
+    for attribute in &transform.attributes {
+        match lifetime(phase1, attribute) {
+            Some(Lifetime::Unit) => unit = named(attribute, LifeType).or_else(|| Some(value(attribute))),
+            Some(Lifetime::Number) => {
+                let unit = unit.take().unwrap_or_else(|| "of no unit".to_owned());
+                words.push(format!("lifetime {} {unit}", value(attribute)));
+            }
+            None if phase1 => words.push(phase1_word(attribute)),
+            None => words.push(phase2_word(attribute)),
+        }
+    }
     words.retain(|word| !word.is_empty());
     words.join(", ")
 }
@@ -72,8 +82,6 @@ fn phase1_word(attribute: &Attribute) -> String {
         Attribute1::HASH_ALGORITHM => named(attribute, Hash),
         Attribute1::AUTHENTICATION_METHOD => named(attribute, Method),
         Attribute1::GROUP_DESCRIPTION => named(attribute, Group),
-        Attribute1::LIFE_TYPE => return life_type(attribute),
-        Attribute1::LIFE_DURATION => return value(attribute),
         Attribute1::KEY_LENGTH => Some(format!("{} bits", value(attribute))),
         Attribute1(_) => None,
     };
@@ -83,8 +91,6 @@ fn phase1_word(attribute: &Attribute) -> String {
 fn phase2_word(attribute: &Attribute) -> String {
     let kind = Attribute2(attribute.kind);
     let word = match kind {
-        Attribute2::SA_LIFE_TYPE => return life_type(attribute),
-        Attribute2::SA_LIFE_DURATION => return value(attribute),
         Attribute2::GROUP_DESCRIPTION => named(attribute, Group),
         Attribute2::ENCAPSULATION_MODE => named(attribute, Encapsulation),
         Attribute2::AUTHENTICATION_ALGORITHM => named(attribute, Authentication),
@@ -94,10 +100,23 @@ fn phase2_word(attribute: &Attribute) -> String {
     word.unwrap_or_else(|| format!("{kind} {}", value(attribute)))
 }
 
-/// The unit comes before the number.
-fn life_type(attribute: &Attribute) -> String {
-    let unit = named(attribute, LifeType).unwrap_or_else(|| value(attribute));
-    format!("lifetime in {unit}")
+/// The two attributes that a lifetime is made of.
+enum Lifetime {
+    Unit,
+    Number,
+}
+
+fn lifetime(phase1: bool, attribute: &Attribute) -> Option<Lifetime> {
+    let (unit, number) = if phase1 {
+        (Attribute1::LIFE_TYPE.0, Attribute1::LIFE_DURATION.0)
+    } else {
+        (Attribute2::SA_LIFE_TYPE.0, Attribute2::SA_LIFE_DURATION.0)
+    };
+    match attribute.kind {
+        kind if kind == unit => Some(Lifetime::Unit),
+        kind if kind == number => Some(Lifetime::Number),
+        _ => None,
+    }
 }
 
 fn value(attribute: &Attribute) -> String {
