@@ -205,6 +205,11 @@ impl Duel {
         let _ = self.hold(to);
     }
 
+    /// Every message that waits to be delivered.
+    pub(crate) fn on_the_wire(&self) -> Vec<Held> {
+        self.wire.iter().flatten().cloned().collect()
+    }
+
     /// How many messages wait for `to`.
     pub(crate) fn waiting(&self, to: usize) -> usize {
         self.wire[to].len()

@@ -8,8 +8,8 @@ use ikebana_core::datagram::{Carried, NAT_T_PORT, classify};
 use ikebana_core::{Datagram, EspSpi, IkeSpi, Instant, Path, Secret};
 use ikebana_crypto::CryptoProvider;
 use ikebana_ike::{
-    ChildHandle, ChildSignal, Credentials, Direction, EndpointConfig, Event, IkeSaHandle, Output, PeerConfig,
-    PreSharedKeyRequest, RemoveReason, SelectPeer,
+    ChildHandle, ChildSignal, Credentials, Direction, EndpointConfig, Event, ExchangeType, Flags, IkeHeader,
+    IkeSaHandle, Output, PeerConfig, PreSharedKeyRequest, RemoveReason, SelectPeer,
 };
 use ikebana_ikev2::Endpoint;
 use ikebana_testkit::{Delivery, EndpointId, SeededRng};
@@ -62,6 +62,8 @@ pub(crate) struct Host {
     pub(crate) peer: Arc<PeerConfig>,
     pub(crate) seen: Vec<Seen>,
     pub(crate) nonces: NonceScript,
+    /// Whether outputs are drained after every call, so that their order within a call can be checked.
+    pub(crate) drained_at_once: bool,
     keys: Keys,
     installed: BTreeMap<(ChildHandle, Direction), SaIdentity>,
     /// Outbound SAs in the order they were installed: a data path uses the last one.
@@ -99,6 +101,7 @@ impl Host {
             peer,
             seen: vec![],
             nonces,
+            drained_at_once: true,
             keys,
             installed: BTreeMap::new(),
             outbound_order: vec![],
@@ -133,10 +136,22 @@ impl Host {
 
     /// Watches every event and hands every message to `send`.
     pub(crate) fn drain(&mut self, now: Instant, mut send: impl FnMut(EndpointId, Path, Vec<u8>)) {
+        let mut answered = false;
         while let Some(output) = self.endpoint.poll_output_with(now, &mut self.keys) {
             match output {
-                Output::Transmit(transmit) => send(self.id, transmit.path, transmit.octets),
-                Output::Event(event) => self.watch(event),
+                Output::Transmit(transmit) => {
+                    answered |= lets_the_peer_send(&transmit.octets);
+                    send(self.id, transmit.path, transmit.octets);
+                }
+                Output::Event(event) => {
+                    let inbound =
+                        matches!(&event, Event::InstallSa(sa) if sa.direction == Direction::Inbound);
+                    assert!(
+                        !(inbound && answered && self.drained_at_once),
+                        "an inbound SA comes after the message that lets the peer use it"
+                    );
+                    self.watch(event);
+                }
             }
         }
     }
@@ -289,4 +304,13 @@ impl Host {
     pub(crate) fn said(&self) -> String {
         self.seen.iter().map(|seen| format!("{seen:?}\n")).collect()
     }
+}
+
+/// Whether a message may tell the peer of an SA of ours.
+fn lets_the_peer_send(octets: &[u8]) -> bool {
+    let message = octets.strip_prefix(&[0; 4]).unwrap_or(octets);
+    IkeHeader::peek(message).is_ok_and(|header| {
+        matches!(header.exchange, ExchangeType::IKE_AUTH | ExchangeType::CREATE_CHILD_SA)
+            && header.flags.has(Flags::RESPONSE)
+    })
 }
