@@ -203,6 +203,9 @@ impl Deciding {
         };
         if let Some(given) = given.as_ref().filter(|given| !given.addresses.is_empty()) {
             ends.remote = given.addresses.iter().map(|address| single(*address)).collect();
+        } else if peer.assigns_addresses {
+            // RFC 7296 2.19: whoever has no address of ours gets no traffic for another one, later neither.
+            ends.remote.clear();
         }
         supersede(cx, &base, peer, &remote_id, &payloads);
         let (route, transcript, local_spi) = (base.route, base.transcript, base.sa.local_spi);
