@@ -14,6 +14,9 @@ use super::TrafficSelector;
 pub struct TrafficSelectors(Vec<TrafficSelector>);
 
 impl TrafficSelectors {
+    /// How many selectors a traffic selector payload can hold; it counts them in one octet (RFC 7296 3.13).
+    pub const MOST_IN_PAYLOAD: usize = 255;
+
     /// The selectors of `list`, in that order.
     #[must_use]
     pub const fn new(list: Vec<TrafficSelector>) -> Self {
@@ -61,6 +64,10 @@ impl TrafficSelectors {
     /// What both lists cover: every pair's intersection, without those that another one contains.
     #[must_use]
     pub fn intersect(&self, other: &Self) -> Self {
+        self.intersect_up_to(usize::MAX, other)
+    }
+
+    fn intersect_up_to(&self, most: usize, other: &Self) -> Self {
         let mut common: Vec<TrafficSelector> = Vec::new();
         for theirs in &other.0 {
             for ours in &self.0 {
@@ -69,6 +76,9 @@ impl TrafficSelectors {
                     continue;
                 }
                 common.retain(|kept| !both.contains(kept));
+                if common.len() == most {
+                    return Self(common);
+                }
                 common.push(both);
             }
         }
@@ -79,9 +89,12 @@ impl TrafficSelectors {
     ///
     /// Where the policy does not allow all of the offer, but does allow its first selector, which names the
     /// packet that caused the negotiation, that selector is in the answer. Empty means `TS_UNACCEPTABLE`.
+    ///
+    /// The answer has at most [`Self::MOST_IN_PAYLOAD`] selectors, and what is left out is more narrowing: many
+    /// small selectors on both sides have more intersections than a payload can hold.
     #[must_use]
     pub fn narrow(&self, offered: &Self) -> Self {
-        self.intersect(offered)
+        self.intersect_up_to(Self::MOST_IN_PAYLOAD, offered)
     }
 }
 

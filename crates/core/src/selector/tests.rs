@@ -37,6 +37,23 @@ fn narrowing_keeps_what_the_policy_allows() {
 }
 
 #[test]
+fn an_answer_fits_into_its_payload_and_starts_with_what_was_asked_for_first() {
+    let host = |number| TrafficSelector::host([10, 0, 0, number].into());
+    let offer: TrafficSelectors = (0..255).map(host).collect();
+    let ports = (0..255).map(|port| TrafficSelector {
+        protocol: protocol::TCP,
+        ports: PortRange::single(2 * port),
+        ..net("10.0.0.0", 8)
+    });
+    let policy: TrafficSelectors = ports.collect();
+    // Each of the 65,025 pairs has an intersection of its own.
+    let answer = policy.narrow(&offer);
+    assert_eq!(answer.len(), TrafficSelectors::MOST_IN_PAYLOAD);
+    assert!(policy.contains(&answer) && offer.contains(&answer));
+    assert!(answer.as_slice()[0].addresses == host(0).addresses);
+}
+
+#[test]
 fn a_packet_without_ports_matches_only_selectors_that_ignore_them() {
     let any = net("10.0.0.0", 8);
     let web = TrafficSelector { protocol: protocol::TCP, ports: PortRange::single(443), ..any };
