@@ -195,6 +195,25 @@ mod tests {
         }
     }
 
+    /// Zeros, then ones: a generator whose first draw is no SPI at all.
+    struct ZeroFirst(bool);
+    impl SecureRandom for ZeroFirst {
+        fn fill_public(&mut self, out: &mut [u8]) {
+            out.fill(u8::from(self.0));
+            self.0 = true;
+        }
+        fn fill_secret(&mut self, out: &mut [u8]) {
+            self.fill_public(out);
+        }
+    }
+
+    #[test]
+    fn a_draw_that_is_no_spi_is_repeated() {
+        let mut spis = ShardedSpis::unsharded();
+        assert_eq!(spis.ike_spi(&mut ZeroFirst(false)), IkeSpi([1; 8]));
+        assert_eq!(Some(spis.esp_spi(&mut ZeroFirst(false))), EspSpi::new(0x0101_0101));
+    }
+
     #[test]
     fn reserved_values_are_no_spi() {
         assert_eq!(EspSpi::new(255), None);
