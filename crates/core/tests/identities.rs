@@ -136,6 +136,7 @@ fn identities_read_as_swanctl_users_write_them() {
         ("ipv4:#c0000201", IdType::IPV4_ADDR, &[192, 0, 2, 1]),
         ("{2}:#6d6f6f6e", IdType::FQDN, b"moon"),
         ("{200}:#00", IdType(200), &[0]),
+        ("{13}:#", IdType(13), &[]),
         ("  moon  ", IdType::FQDN, b"moon"),
     ] {
         let identity = parse(text);

@@ -146,6 +146,10 @@ fn type_prefix(text: &str) -> Option<(IdType, &str)> {
 
 fn typed(kind: IdType, value: &str) -> Result<Identity, IdentityProblem> {
     if let Some(hex) = value.strip_prefix('#') {
+        // A type that nothing is known about may have no data, as ID_NULL has none (RFC 7619 2.3).
+        if hex.is_empty() && kind.name().is_none() {
+            return Ok(Identity::Other(kind, Vec::new()));
+        }
         let data = parse_hex(hex).ok_or(IdentityProblem::BadHex)?;
         return Identity::from_wire(kind, &data).map_err(|_| match kind {
             _ if data.len() > MAX_IDENTITY_OCTETS => IdentityProblem::TooLong,
