@@ -8,6 +8,7 @@
 //! - Key lengths must be equal, never merely sufficient (3.3.5).
 //! - Beside combined-mode encryption, integrity is absent or NONE (3.3.3).
 //! - NONE and absence are the same for key exchange methods of child SAs and for additional key exchanges.
+//! - No key exchange method is chosen twice.
 
 use alloc::vec::Vec;
 
@@ -157,11 +158,8 @@ fn confirm_one<S>(
     if theirs.spi.len() != ours.spi.len() {
         return None;
     }
-    let single = theirs.transforms.iter().all(|transform| theirs.transforms_of(transform.kind).count() == 1);
-    if !single {
-        return None;
-    }
     let picked = intersect(theirs, ours, Prefer::Peer)?;
+    // One transform of each type was picked; more are in the response if it repeats a type.
     if picked.transforms.len() != theirs.transforms.len() {
         return None;
     }
@@ -238,13 +236,15 @@ fn complete(
         picked.key_exchange = Some(KeyExchangeId(key_exchange.id));
         picked.transforms.push(key_exchange);
     } else {
-        let (id, transform) = optional(theirs, ours, TransformType::KE, prefer)?;
+        let (id, transform) = optional(theirs, ours, TransformType::KE, &[], prefer)?;
         picked.key_exchange = (id != KeyExchangeId::NONE).then_some(id);
         picked.transforms.extend(transform);
     }
+    let mut taken: Vec<KeyExchangeId> = picked.key_exchange.into_iter().collect();
     for (slot, kind) in picked.additional.iter_mut().zip(TransformType::ADDITIONAL) {
-        let (id, transform) = optional(theirs, ours, kind, prefer)?;
+        let (id, transform) = optional(theirs, ours, kind, &taken, prefer)?;
         *slot = id;
+        taken.push(id);
         picked.transforms.extend(transform);
     }
     if !is_ike {
@@ -255,14 +255,18 @@ fn complete(
     Some(picked)
 }
 
-/// A key exchange method that may be absent on either side, where absence equals NONE.
+/// A key exchange method that may be absent on either side, where absence equals NONE, and that is none of
+/// those `taken` already: doing one twice adds nothing (RFC 9370 2.2.1).
 fn optional(
     theirs: &OfferedProposal,
     ours: &OfferedProposal,
     kind: TransformType,
+    taken: &[KeyExchangeId],
     prefer: Prefer,
 ) -> Option<(KeyExchangeId, Option<Transform>)> {
-    if let Some(transform) = first_shared(theirs, ours, kind, prefer) {
+    let is_new = |id| id == KeyExchangeId::NONE || !taken.contains(&id);
+    let mut common = shared(theirs, ours, kind, prefer).into_iter();
+    if let Some(transform) = common.find(|transform| is_new(KeyExchangeId(transform.id))) {
         return Some((KeyExchangeId(transform.id), Some(transform)));
     }
     absent_or_none(ours, kind)?;

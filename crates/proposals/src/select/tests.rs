@@ -457,3 +457,31 @@ fn the_largest_offer_that_parses_is_gone_through_in_bounded_steps() {
     assert_eq!(mismatch.differing.len(), 1);
     assert_eq!(mismatch.differing[0].kind, TransformType::KE);
 }
+
+#[test]
+fn no_key_exchange_method_is_chosen_twice() {
+    const KEYWORDS: &str = "aes128gcm16-prfsha256-ecp256-ke1_ecp256-ke1_ecp384-ke2_ecp384-ke2_none";
+    let chosen = chosen_ike(&[KEYWORDS], &ike_offer(&[KEYWORDS]), Prefer::Peer);
+    assert_eq!(chosen, Some(("aes128gcm16-prfsha256-ecp256-ke1_ecp384".to_string(), 1)));
+
+    const REPEATED: &str = "aes128gcm16-prfsha256-ecp256-ke1_ecp256";
+    assert_eq!(chosen_ike(&[REPEATED], &ike_offer(&[REPEATED]), Prefer::Local), None);
+    // Nor may a responder answer like that.
+    assert!(confirm_ike(&ike_offer(&[KEYWORDS]), &ike_offer(&[REPEATED])).is_err());
+    assert!(esp(&["aes128gcm16-ecp256-ke1_ecp256"]).iter().all(|local| {
+        select_child(&[local.clone()], &SaPayload::offer(&[local.clone()], &SPI), Prefer::Local).is_err()
+    }));
+}
+
+#[test]
+fn an_ike_sa_without_key_exchange_is_not_agreed_even_if_both_sides_ask_for_it() {
+    let [mut careless] = <[Proposal; 1]>::try_from(ike(&["aes128gcm16-prfsha256-ecp256"])).unwrap();
+    careless.key_exchange = vec![KeyExchangeId::NONE, KeyExchangeId::ECP_256];
+    let offer = SaPayload::offer(&[careless.clone()], &[]);
+    let chosen = select_ike(&[careless.clone()], &offer, Prefer::Peer).unwrap();
+    assert_eq!(chosen.suite.key_exchange, KeyExchangeId::ECP_256);
+    careless.key_exchange = vec![KeyExchangeId::NONE];
+    let none = Transform::new(TransformType::KE, KeyExchangeId::NONE.0);
+    let offer = raw_ike(&[AES_GCM, Transform::new(TransformType::PRF, PrfId::HMAC_SHA2_256.0), none]);
+    assert!(select_ike(&[careless], &offer, Prefer::Peer).is_err());
+}
