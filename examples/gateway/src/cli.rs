@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -8,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::{self, Config};
 use crate::control::{Request, Response, ask};
+use crate::decode::{self, DecodeArgs};
 use crate::demo::{self, DemoArgs};
 use crate::{gateway, logging};
 
@@ -33,6 +35,8 @@ enum Command {
     Rekey(Rekey),
     /// Show the running gateway's tunnels
     Status(Status),
+    /// Show the IKE and ESP packets of a capture, decrypted where keys are given
+    Decode(DecodeArgs),
     /// Check a configuration file and say everything that is wrong or unwise in it
     Check(Check),
 }
@@ -124,6 +128,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
             request(&named.control.control, &Request::Rekey { tunnel: named.name, ike })
         }
         Command::Status(status) => show_status(&status),
+        Command::Decode(arguments) => decode::run(&arguments),
         Command::Check(check) => check_file(&check.config),
     }
 }
@@ -132,7 +137,8 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
 fn load(file: &Path) -> Result<Config> {
     match config::load(file) {
         Ok((config, warnings)) => {
-            eprint!("{}", warnings.render(file));
+            // A full disk behind standard error must not keep the gateway from running.
+            let _ = std::io::stderr().write_all(warnings.render(file).as_bytes());
             Ok(config)
         }
         Err(problems) => bail!("{} cannot be used:\n{}", file.display(), problems.render(file).trim_end()),

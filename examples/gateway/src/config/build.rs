@@ -240,7 +240,9 @@ const PRESETS: [(&str, Preset); 5] = [
 
 fn local_end(text: &str) -> Result<Endpoint, String> {
     match text.parse()? {
-        Endpoint { host: Host::Name(name), .. } => Err(format!("{name:?}: our own end must be an IP address")),
+        Endpoint { host: Host::Name(name), .. } => {
+            Err(format!("{name:?}: our own end must be an IP address"))
+        }
         Endpoint { port: Some(port), .. } => {
             Err(format!("our own port {port} is not set here; see port and nat_port in [gateway]"))
         }

@@ -151,7 +151,8 @@ impl Tunnel {
             (Psk::Key(_), Psk::File(_)) | (Psk::File(_), Psk::Key(_)) => false,
         };
         same_key
-            && (&self.name, self.ike, self.mode, self.start) == (&other.name, other.ike, other.mode, other.start)
+            && (&self.name, self.ike, self.mode, self.start)
+                == (&other.name, other.ike, other.mode, other.start)
             && (&self.local, &self.remote) == (&other.local, &other.remote)
             && (&self.local_id, &self.remote_id) == (&other.local_id, &other.remote_id)
             && (&self.proposals, &self.esp_proposals) == (&other.proposals, &other.esp_proposals)

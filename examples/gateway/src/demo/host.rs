@@ -195,11 +195,11 @@ impl Host {
         let socket = self.sockets.get_mut::<icmp::Socket<'_>>(self.icmp);
         while let Ok((octets, _)) = socket.recv() {
             let packet = Icmpv4Packet::new_checked(octets);
+            let checksums = ChecksumCapabilities::default();
             let answer = packet.and_then(|packet| {
-                Icmpv4Repr::parse(&packet, &ChecksumCapabilities::default()).map(|answer| match answer {
-                    Icmpv4Repr::EchoReply { seq_no, data, .. } if *data == PING_PAYLOAD => Some(seq_no),
-                    _ => None,
-                })
+                let answer = Icmpv4Repr::parse(&packet, &checksums)?;
+                let Icmpv4Repr::EchoReply { seq_no, data, .. } = answer else { return Ok(None) };
+                Ok((*data == PING_PAYLOAD).then_some(seq_no))
             });
             if let Some(sent) = answer.ok().flatten().and_then(|sequence| self.under_way.remove(&sequence)) {
                 self.pings.times.push(sent.elapsed());

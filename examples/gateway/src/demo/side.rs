@@ -248,7 +248,7 @@ fn note(state: &mut Progress, engine: &ikebana::Engine, event: Event, began: Ins
         }
         Event::IkeRekeyed(_) => state.ike_rekeys += 1,
         Event::Down { cause, .. } | Event::Problem { cause, .. } => state.problem = Some(cause),
-        _ => {}
+        Event::Established(..) | Event::ChildDown { .. } | Event::Assigned(..) | _ => {}
     }
 }
 

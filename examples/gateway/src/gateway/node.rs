@@ -51,6 +51,11 @@ impl Node {
         self.sockets.descriptors()
     }
 
+    /// Gets ready for transport mode, where a received packet gets its IP header back.
+    pub const fn expect_transport_mode(&mut self) {
+        self.arrivals.keep_apart();
+    }
+
     /// Whether native ESP can be sent from this address.
     #[must_use]
     pub fn has_native_esp(&self, local: SocketAddr) -> bool {
@@ -75,9 +80,9 @@ impl Node {
             let mut batch: Vec<Arriving<'_>> = self
                 .arrivals
                 .iter_mut()
-                .map(|(arrived, octets)| {
+                .filter_map(|(arrived, slot, place)| {
                     let path = Path::new(SocketAddr::new(arrived.local, number), arrived.remote);
-                    Arriving::new(path, port, Some(arrived.ecn), PacketBuf::full(octets))
+                    Some(Arriving::new(path, port, Some(arrived.ecn), PacketBuf::new(slot, place)?))
                 })
                 .collect();
             self.engine.handle_datagrams(self.clock.now(), &mut batch);

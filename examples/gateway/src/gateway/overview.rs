@@ -48,7 +48,8 @@ fn ike(ike: &ikebana::IkeStatus) -> IkeStatus {
 
 fn child(child: &ikebana::ChildStatus) -> ChildStatus {
     let spi = |spi: Option<ikebana_core::EspSpi>| spi.map(|spi| spi.to_string()).unwrap_or_default();
-    let texts = |selectors: &ikebana_core::TrafficSelectors| selectors.iter().map(ToString::to_string).collect();
+    let texts =
+        |selectors: &ikebana_core::TrafficSelectors| selectors.iter().map(ToString::to_string).collect();
     ChildStatus {
         name: child.name.clone(),
         mode: match child.mode {

@@ -62,8 +62,9 @@ impl Running {
         let resolver = Resolver::start(waker.clone()).context("a thread for name lookups")?;
         let (stop, reload) = signals().context("signal handlers")?;
         let limits = Limits::default();
-        let cookie_threshold =
-            gateway.half_open_limit.map_or(limits.cookie_threshold, |limit| usize::try_from(limit).unwrap_or(0));
+        let cookie_threshold = gateway
+            .half_open_limit
+            .map_or(limits.cookie_threshold, |limit| usize::try_from(limit).unwrap_or(0));
         let engine = EngineConfig {
             ike_port: gateway.port,
             nat_t_port: gateway.nat_port,
@@ -96,7 +97,7 @@ impl Running {
             }
             let [wake, stop, reload, tun] = self.wait().context("waiting for packets")?;
             if tun {
-                self.from_inside();
+                self.take_inner();
             }
             if wake {
                 self.waker.reset();
@@ -137,7 +138,7 @@ impl Running {
         Ok([is_ready(0), is_ready(1), is_ready(2), is_ready(self.sockets + 3)])
     }
 
-    fn from_inside(&mut self) {
+    fn take_inner(&mut self) {
         for _ in 0..TURNS {
             let packets = self.inner.receive();
             if packets.is_empty() {
@@ -185,7 +186,9 @@ impl Running {
             Event::ChildDown { tunnel, reason, .. } => {
                 tracing::info!(tunnel = name(&mut self.tunnels, *tunnel), reason, "child SA is gone");
             }
-            Event::IkeRekeyed(id) => tracing::info!(tunnel = name(&mut self.tunnels, *id), "IKE SA has new keys"),
+            Event::IkeRekeyed(id) => {
+                tracing::info!(tunnel = name(&mut self.tunnels, *id), "IKE SA has new keys");
+            }
             Event::Assigned(id, assignment) => {
                 let addresses = &assignment.addresses;
                 tracing::info!(tunnel = name(&mut self.tunnels, *id), ?addresses, dns = ?assignment.dns, "assigned");
@@ -211,12 +214,16 @@ impl Running {
         let response = match &call.request {
             Request::Status => Response::status(self.status()),
             Request::Reload => self.reconfigure(),
-            Request::Up { tunnel } => self.command(tunnel, |node, id| {
-                node.engine.start(node.clock.now(), id).map_err(|error| error.to_string())
-            }, false),
-            Request::Down { tunnel } => self.command(tunnel, |node, id| {
-                node.engine.stop(node.clock.now(), id).map_err(|error| error.to_string())
-            }, true),
+            Request::Up { tunnel } => self.command(
+                tunnel,
+                |node, id| node.engine.start(node.clock.now(), id).map_err(|error| error.to_string()),
+                false,
+            ),
+            Request::Down { tunnel } => self.command(
+                tunnel,
+                |node, id| node.engine.stop(node.clock.now(), id).map_err(|error| error.to_string()),
+                true,
+            ),
             Request::Rekey { tunnel, ike } => {
                 let ike = *ike;
                 self.rekey(tunnel, ike)
@@ -308,7 +315,9 @@ fn listen(gateway: &Gateway) -> Result<Sockets> {
             match sockets.add_udp(port, bound, mark) {
                 Ok(_) => {}
                 // A host without IPv6 is no reason not to start, unless IPv6 was asked for.
-                Err(error) if address.is_unspecified() && gateway.listen.len() > 1 && is_missing_family(&error) => {
+                Err(error)
+                    if address.is_unspecified() && gateway.listen.len() > 1 && is_missing_family(&error) =>
+                {
                     tracing::info!(%error, %bound, "not listening");
                 }
                 Err(error) => {
@@ -327,7 +336,10 @@ fn listen(gateway: &Gateway) -> Result<Sockets> {
 
 fn is_missing_family(error: &io::Error) -> bool {
     use rustix::io::Errno;
-    [Errno::AFNOSUPPORT, Errno::ADDRNOTAVAIL].map(Errno::raw_os_error).map(Some).contains(&error.raw_os_error())
+    [Errno::AFNOSUPPORT, Errno::ADDRNOTAVAIL]
+        .map(Errno::raw_os_error)
+        .map(Some)
+        .contains(&error.raw_os_error())
 }
 
 /// Streams that become readable when the process is told to stop, and to reload.

@@ -9,7 +9,8 @@ use ikebana::{DeadPeerAction, TunnelConfig};
 use ikebana_core::datagram::IKE_PORT;
 use ikebana_core::{AddressRange, Identity, IdentityPattern, Secret};
 use ikebana_ike::{
-    AddressRequest, Assignment, Authentication, ChildConfig, Encapsulation, Liveness, PeerConfig, Retransmission, Uniqueness,
+    AddressRequest, Assignment, Authentication, ChildConfig, Encapsulation, Liveness, PeerConfig,
+    Retransmission, Uniqueness,
 };
 use ikebana_proposals::Prefer;
 
@@ -74,7 +75,7 @@ pub(super) fn for_engine(
         encapsulation: match tunnel.encap {
             // Without a raw socket, ESP has no other way than UDP.
             Encapsulation::Auto if !native => Encapsulation::Force,
-            encapsulation => encapsulation,
+            Encapsulation::Auto | Encapsulation::Force | Encapsulation::Never => tunnel.encap,
         },
         nat_keepalive: NAT_KEEPALIVE,
         retransmission: Retransmission::default(),

@@ -70,7 +70,9 @@ impl Entry {
         let peer: Vec<IpAddr> = self.remote.into_iter().collect();
         let side = |templates: &[SelectorTemplate], outer: &[IpAddr]| -> Vec<AddressRange> {
             match self.config.mode {
-                Mode::Tunnel => templates.iter().flat_map(|template| Self::addresses(template, outer)).collect(),
+                Mode::Tunnel => {
+                    templates.iter().flat_map(|template| Self::addresses(template, outer)).collect()
+                }
                 // Transport mode has no other addresses than the outer ones.
                 Mode::Transport => outer.iter().copied().map(AddressRange::single).collect(),
             }
@@ -189,7 +191,8 @@ impl Tunnels {
         let mut mtus: Vec<u16> = Vec::new();
         for entry in &self.entries {
             let tunnel = status.iter().find(|tunnel| Some(tunnel.id) == entry.id);
-            let children: &[ChildStatus] = tunnel.map(|tunnel| tunnel.children.as_slice()).unwrap_or_default();
+            let children: &[ChildStatus] =
+                tunnel.map(|tunnel| tunnel.children.as_slice()).unwrap_or_default();
             // Traffic of a tunnel that we keep must not go around it in clear while it is down.
             if !entry.stopped && entry.id.is_some() && entry.config.start != Start::Passive {
                 wanted.selected.extend(entry.configured());
@@ -217,6 +220,9 @@ fn enter(entry: &mut Entry, node: &mut Node, gateway: &Gateway, pools: &[Pool]) 
         Err(problem) => return failed(entry, problem),
     };
     let native = node.has_native_esp(SocketAddr::new(local, 0));
+    if entry.config.mode == Mode::Transport {
+        node.expect_transport_mode();
+    }
     let tunnel = for_engine(&entry.config, local, entry.remote, pools, native);
     match node.engine.add_tunnel(node.clock.now(), tunnel) {
         Ok(id) => {
@@ -252,7 +258,8 @@ fn local_address(entry: &Entry, gateway: &Gateway) -> Result<IpAddr, String> {
         return Ok(*only);
     }
     // Without a peer's address, that of the way out has to do.
-    let documentation = [IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1))];
+    let documentation =
+        [IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1))];
     let candidates = entry.remote.map_or(documentation.to_vec(), |remote| vec![remote]);
     let mut problem = String::new();
     for remote in candidates {

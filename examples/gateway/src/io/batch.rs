@@ -9,6 +9,12 @@ use super::Run;
 pub(super) const RECEIVES: usize = 16;
 /// The kernel joins up to 64 KiB of datagrams of one sender into a buffer (UDP GRO).
 pub(super) const RECEIVE_BUFFER: usize = 65_536;
+/// Datagrams that the kernel joins at most (UDP_GRO_CNT_MAX).
+const MOST_JOINED: usize = 64;
+/// Free octets before each datagram: what an IP header takes that transport mode puts back.
+const ROOM: usize = 64;
+/// One receive buffer, with room before it, and for datagrams to move apart.
+const CHUNK: usize = ROOM + RECEIVE_BUFFER + MOST_JOINED * ROOM;
 /// How many packets are read from a device before they are worked on.
 const PACKETS: usize = 64;
 /// The most that one send call may carry: the longest IPv4 datagram's payload.
@@ -16,15 +22,19 @@ const LONGEST_RUN_OCTETS: usize = 65_507;
 
 /// Datagrams as they arrived.
 pub struct Arrivals {
-    pub(super) storage: Vec<u8>,
-    pub(super) arrived: Vec<Arrived>,
+    storage: Vec<u8>,
+    arrived: Vec<Arrived>,
+    /// Whether datagrams that came joined are moved apart, so that each has room before it.
+    apart: bool,
 }
 
 /// One datagram among [`Arrivals`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Arrived {
-    /// Which octets of the storage are its payload.
-    pub range: Range<usize>,
+    /// Which octets of the storage belong to it, with the room before it.
+    slot: Range<usize>,
+    /// Where in its slot its payload starts.
+    start: usize,
     /// Our address, as the sender wrote it.
     pub local: IpAddr,
     /// The sender.
@@ -33,13 +43,29 @@ pub struct Arrived {
     pub ecn: u8,
 }
 
+/// What the kernel says of a filled receive buffer.
+pub(super) struct Filled {
+    pub(super) length: usize,
+    /// Length of each datagram in it but the last.
+    pub(super) stride: usize,
+    pub(super) local: IpAddr,
+    pub(super) remote: SocketAddr,
+    pub(super) ecn: u8,
+}
+
 impl Default for Arrivals {
     fn default() -> Self {
-        Self { storage: vec![0; RECEIVES * RECEIVE_BUFFER], arrived: Vec::with_capacity(256) }
+        Self { storage: vec![0; RECEIVES * CHUNK], arrived: Vec::with_capacity(256), apart: false }
     }
 }
 
 impl Arrivals {
+    /// Has each datagram come with room before it, from now on. Without this, only those have it that the
+    /// kernel did not join with another; joined ones would have to be moved, which takes time.
+    pub const fn keep_apart(&mut self) {
+        self.apart = true;
+    }
+
     /// How many datagrams there are.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -52,18 +78,60 @@ impl Arrivals {
         self.arrived.is_empty()
     }
 
-    /// Each datagram's octets, to be worked on in place, with where they came from.
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = (&Arrived, &mut [u8])> {
+    /// Each datagram with its slot and its place in that, to be worked on in place.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (&Arrived, &mut [u8], Range<usize>)> {
         let mut rest = self.storage.as_mut_slice();
         let mut at = 0;
-        // The datagrams lie one after the other, as the kernel filled the buffers.
+        // The slots lie one after the other.
         self.arrived.iter().map_while(move |arrived| {
-            let (_, from_start) = std::mem::take(&mut rest).split_at_mut_checked(arrived.range.start - at)?;
-            let (octets, after) = from_start.split_at_mut_checked(arrived.range.len())?;
+            let (_, from_start) = std::mem::take(&mut rest).split_at_mut_checked(arrived.slot.start - at)?;
+            let (slot, after) = from_start.split_at_mut_checked(arrived.slot.len())?;
             rest = after;
-            at = arrived.range.end;
-            Some((arrived, octets))
+            at = arrived.slot.end;
+            Some((arrived, slot, arrived.start..arrived.slot.len()))
         })
+    }
+
+    /// Forgets all datagrams and gives the buffers for new ones.
+    pub(super) fn buffers(&mut self) -> impl Iterator<Item = &mut [u8]> {
+        self.arrived.clear();
+        let chunks = self.storage.chunks_exact_mut(CHUNK);
+        chunks.filter_map(|chunk| chunk.get_mut(ROOM..ROOM + RECEIVE_BUFFER))
+    }
+
+    /// Takes note that the buffer numbered `index` was filled.
+    pub(super) fn filled(&mut self, index: usize, filled: &Filled) {
+        let Filled { length, stride, local, remote, ecn } = *filled;
+        let base = index * CHUNK + ROOM;
+        let count = if length == 0 { 1 } else { length.div_ceil(stride) };
+        let apart = self.apart && count <= MOST_JOINED;
+        if apart {
+            // From the last to the first, so that none is overwritten before it has moved.
+            for nth in (1..count).rev() {
+                let from = base + nth * stride;
+                self.storage.copy_within(from..base + length.min((nth + 1) * stride), from + nth * ROOM);
+            }
+        }
+        for nth in 0..count {
+            let moved = if apart { nth * ROOM } else { 0 };
+            let room = if apart || nth == 0 { ROOM } else { 0 };
+            let (start, end) = (base + nth * stride + moved, base + length.min((nth + 1) * stride) + moved);
+            self.arrived.push(Arrived { slot: start - room..end, start: room, local, remote, ecn });
+        }
+    }
+
+    /// Lets every datagram start later by what `skip` says of it, or leaves it out.
+    pub(super) fn shorten(&mut self, skip: impl Fn(&mut Arrived, &[u8]) -> Option<usize>) {
+        let storage = &self.storage;
+        self.arrived.retain_mut(|arrived| {
+            let place = arrived.slot.start + arrived.start..arrived.slot.end;
+            let octets = storage.get(place).unwrap_or_default();
+            let Some(count) = skip(arrived, octets).filter(|count| *count <= octets.len()) else {
+                return false;
+            };
+            arrived.start += count;
+            true
+        });
     }
 }
 
@@ -243,6 +311,31 @@ mod tests {
     fn a_run_stays_within_what_one_call_may_carry() {
         assert_eq!(runs(&[(1, 10); 5], 2), [(1, 10, 20), (1, 10, 20), (1, 10, 10)]);
         assert_eq!(runs(&[(1, 30_000); 3], 64), [(1, 30_000, 60_000), (1, 30_000, 30_000)]);
+    }
+
+    fn joined(apart: bool, length: usize, stride: usize) -> Vec<(Vec<u8>, usize)> {
+        let mut arrivals = Arrivals { apart, ..Arrivals::default() };
+        let pattern: Vec<u8> = (0..length).map(|at| at.to_le_bytes()[0]).collect();
+        arrivals.buffers().nth(1).unwrap()[..length].copy_from_slice(&pattern);
+        let (local, remote) = (Ipv4Addr::LOCALHOST.into(), SocketAddr::from(([127, 0, 0, 2], 9)));
+        arrivals.filled(1, &Filled { length, stride, local, remote, ecn: 0 });
+        let found = arrivals.iter_mut().map(|(_, slot, place)| (slot[place.clone()].to_vec(), place.start));
+        let found: Vec<_> = found.collect();
+        let all: Vec<u8> = found.iter().flat_map(|(octets, _)| octets.clone()).collect();
+        assert_eq!(all, pattern);
+        found
+    }
+
+    #[test]
+    fn joined_datagrams_come_apart_where_room_is_wanted() {
+        for (_, room) in joined(true, 64 * 1_000, 1_000) {
+            assert_eq!(room, ROOM);
+        }
+        let rooms: Vec<usize> = joined(false, 2_500, 1_000).iter().map(|(_, room)| *room).collect();
+        assert_eq!(rooms, [ROOM, 0, 0]);
+        assert_eq!(joined(true, 0, 1), [(vec![], ROOM)]);
+        assert_eq!(joined(true, 65_535, 65_535).len(), 1);
+        assert_eq!(joined(true, 65_535, 1_024).len(), 64);
     }
 
     #[test]

@@ -37,18 +37,11 @@ impl RawEsp {
 impl DatagramIo for RawEsp {
     fn receive(&mut self, into: &mut Arrivals) -> io::Result<usize> {
         self.inner.receive(into)?;
-        let Arrivals { storage, arrived } = into;
-        arrived.retain_mut(|one| {
-            one.remote.set_port(0);
-            if one.remote.is_ipv6() {
-                return true;
-            }
+        into.shorten(|arrived, octets| {
+            arrived.remote.set_port(0);
             // A raw IPv4 socket shows the IP header (raw(7)); an IPv6 one does not.
-            let Some(first) = storage.get(one.range.start).filter(|_| !one.range.is_empty()) else {
-                return false;
-            };
-            one.range.start += usize::from(first & 0x0f) * 4;
-            one.range.start < one.range.end
+            let header = octets.first().map(|first| usize::from(first & 0x0f) * 4);
+            if arrived.remote.is_ipv4() { header } else { Some(0) }
         });
         Ok(into.len())
     }

@@ -170,8 +170,8 @@ mod tests {
         assert_eq!(ready, [super::super::Readiness::Idle, super::super::Readiness::Readable]);
         let mut arrivals = Arrivals::default();
         assert_eq!(sockets.receive(1, &mut arrivals).unwrap(), Some((Port::Shared, shared.port())));
-        for (arrived, octets) in arrivals.iter_mut() {
-            assert_eq!((arrived.remote, &*octets), (ike, &b"toyou"[..]));
+        for (arrived, slot, place) in arrivals.iter_mut() {
+            assert_eq!((arrived.remote, &slot[place]), (ike, &b"toyou"[..]));
         }
         assert_eq!(arrivals.len(), 1);
     }

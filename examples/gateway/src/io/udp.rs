@@ -4,11 +4,13 @@ use std::io::{self, IoSliceMut};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::ReceiveTimestampns;
 use quinn_udp::{EcnCodepoint, RecvMeta, Transmit, UdpSocketState};
 use rustix::net::sockopt;
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::batch::{Arrivals, Arrived, RECEIVE_BUFFER, RECEIVES};
+use super::batch::{Arrivals, Filled, RECEIVE_BUFFER, RECEIVES};
 use super::{DatagramIo, Run};
 
 /// Room for bursts, where the system grants it.
@@ -78,6 +80,8 @@ impl Offloaded {
         } else {
             sockopt::set_ipv6_mtu_discover(&socket, sockopt::Ipv6PathMtuDiscovery::DONT)?;
         }
+        // quinn-udp asks for timestamps, and has then no room left for the ECN bits of joined datagrams.
+        setsockopt(&socket, ReceiveTimestampns, &false)?;
         for set in [UdpSocketState::set_recv_buffer_size, UdpSocketState::set_send_buffer_size] {
             // A smaller buffer than wished for still works.
             let _ = set(&state, (&socket).into(), SOCKET_BUFFER);
@@ -86,30 +90,25 @@ impl Offloaded {
     }
 
     pub(super) fn receive(&mut self, into: &mut Arrivals) -> io::Result<usize> {
-        into.arrived.clear();
         let mut metas = [RecvMeta::default(); RECEIVES];
-        let mut buffers = into.storage.chunks_exact_mut(RECEIVE_BUFFER).map(IoSliceMut::new);
-        let mut slices: [IoSliceMut<'_>; RECEIVES] =
-            std::array::from_fn(|_| buffers.next().unwrap_or(IoSliceMut::new(&mut [])));
-        let count = match self.state.recv((&self.socket).into(), &mut slices, &mut metas) {
-            Ok(count) => count,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(0),
-            Err(error) => return Err(error),
+        let count = {
+            let mut buffers = into.buffers().map(IoSliceMut::new);
+            let mut slices: [IoSliceMut<'_>; RECEIVES] =
+                std::array::from_fn(|_| buffers.next().unwrap_or(IoSliceMut::new(&mut [])));
+            match self.state.recv((&self.socket).into(), &mut slices, &mut metas) {
+                Ok(count) => count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(0),
+                Err(error) => return Err(error),
+            }
         };
         for (index, meta) in metas.iter().take(count).enumerate() {
-            let base = index * RECEIVE_BUFFER;
-            let end = base + meta.len.min(RECEIVE_BUFFER);
-            let stride = if meta.stride == 0 { meta.len.max(1) } else { meta.stride };
+            let length = meta.len.min(RECEIVE_BUFFER);
+            let stride = if meta.stride == 0 { length.max(1) } else { meta.stride };
             let local = meta.dst_ip.unwrap_or(self.bound.ip());
             let ecn = meta.ecn.map_or(0, |ecn| ecn as u8);
-            into.arrived.extend((base..end.max(base + 1)).step_by(stride).map(|start| Arrived {
-                range: start..end.min(start + stride),
-                local,
-                remote: meta.addr,
-                ecn,
-            }));
+            into.filled(index, &Filled { length, stride, local, remote: meta.addr, ecn });
         }
-        Ok(into.arrived.len())
+        Ok(into.len())
     }
 
     pub(super) fn send(&mut self, run: &Run<'_>, destination: SocketAddr) -> io::Result<()> {
@@ -148,7 +147,7 @@ impl Offloaded {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::io::{Readiness, wait};
+    use crate::io::{Arrived, Readiness, wait};
     use std::time::Duration;
 
     fn pair() -> (UdpPort, UdpPort) {
@@ -162,7 +161,9 @@ mod tests {
             let ready = wait(&[port.as_fd()], Some(Duration::from_secs(5))).unwrap();
             assert_eq!(ready, [Readiness::Readable], "only {} of {count} datagrams came", found.len());
             port.receive(&mut into).unwrap();
-            found.extend(into.iter_mut().map(|(arrived, octets)| (octets.to_vec(), arrived.clone())));
+            found.extend(
+                into.iter_mut().map(|(arrived, slot, place)| (slot[place].to_vec(), arrived.clone())),
+            );
         }
         found
     }
