@@ -107,6 +107,25 @@ mod tests {
     }
 
     #[test]
+    fn a_udp_checksum_that_comes_out_as_zero_is_sent_as_all_ones() {
+        // Putting the checksum itself among the data makes the sum what zero is the complement of.
+        let mut payload = sealed_by_peer(NextHeader::UDP, 6);
+        payload[6..8].fill(0);
+        payload[20..22].fill(0);
+        let sum = outer::udp_checksum(&payload, PUBLIC, SERVER).unwrap();
+        payload[20..22].copy_from_slice(&sum.to_be_bytes());
+        assert_eq!(outer::udp_checksum(&payload, PUBLIC, SERVER), Some(0xffff));
+
+        let before = outer::udp_checksum(&payload, PRIVATE, SERVER).unwrap();
+        let adjust = NatChecksum::Adjust { source: PRIVATE, destination: SERVER };
+        for policy in [NatChecksum::Recompute, adjust] {
+            payload[6..8].copy_from_slice(&before.to_be_bytes());
+            fix_checksum(&mut payload, NextHeader::UDP, policy, (PUBLIC, SERVER));
+            assert_eq!(payload[6..8], [0xff, 0xff], "{policy:?}");
+        }
+    }
+
+    #[test]
     fn udp_without_checksum_other_protocols_and_stumps_stay_as_they_are() {
         let mut payload = sealed_by_peer(NextHeader::UDP, 6);
         payload[6..8].fill(0);

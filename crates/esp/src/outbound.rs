@@ -357,6 +357,10 @@ impl OutboundSa {
     /// Checks everything and writes everything but ciphertext and ICV.
     fn admit(&mut self, packet: &mut PacketBuf<'_>, next: NextHeader) -> Result<(u64, Layout), SealError> {
         let layout = self.key.layout(packet).map_err(|error| self.failed(error))?;
+        let text = u64::try_from(layout.text).unwrap_or(u64::MAX);
+        if self.stats.octets.saturating_add(text) > self.usage.hard {
+            return Err(self.failed(SealError::UsageExhausted));
+        }
         let sequence = self.reserve(1)?.start;
         match self.key.frame(layout, sequence, packet, next) {
             Ok(()) => Ok((sequence, layout)),

@@ -127,10 +127,16 @@ fn a_key_seals_no_more_than_its_cipher_allows() {
     assert_eq!(UsageLimit::of(EncryptionId::CHACHA20_POLY1305), UsageLimit::NONE);
     assert_eq!(UsageLimit::of(EncryptionId::NULL), UsageLimit::NONE);
     let (mut sender, _) = pair("3des-sha1", false);
-    sender.account(1, UsageLimit::BLOCK_64.hard - 1);
+    // Room for one packet of 48 octets and not one octet more.
+    sender.account(1, UsageLimit::BLOCK_64.hard - 48);
     assert!(seal_one(&mut sender).is_ok());
     assert_eq!(seal_one(&mut sender), Err(SealError::UsageExhausted));
-    assert_eq!((sender.stats().usage_exhausted, sender.last_sequence()), (1, 1));
+    assert_eq!(sender.reserve(1), Err(SealError::UsageExhausted));
+    assert_eq!((sender.stats().usage_exhausted, sender.last_sequence()), (2, 1));
+
+    let (mut sender, _) = pair("3des-sha1", false);
+    sender.account(1, UsageLimit::BLOCK_64.hard - 47);
+    assert_eq!(seal_one(&mut sender), Err(SealError::UsageExhausted));
 }
 
 #[test]
