@@ -47,9 +47,10 @@ impl Acquires {
         true
     }
 
-    /// The owner sees the event now; `None` if nobody waits any more.
+    /// The owner sees the event now; `None` if nobody waits any more, or it has seen the event already, because
+    /// an older one that was moot by then still stood in the queue.
     pub(crate) fn seen(&mut self, tunnel: TunnelId, policy: PolicyId) -> Option<Flow> {
-        let pending = self.pending.get_mut(&(tunnel, policy))?;
+        let pending = self.pending.get_mut(&(tunnel, policy)).filter(|pending| pending.unseen)?;
         pending.unseen = false;
         Some(pending.flow)
     }

@@ -174,6 +174,34 @@ fn an_acquire_is_moot_once_an_sa_covers_it_and_the_next_flow_asks_at_once() {
 }
 
 #[test]
+fn an_acquire_after_one_that_became_moot_unseen_is_reported_once() {
+    let mut database = database();
+    database.add_policy(policy("10.1.0.0/16", "10.2.0.0/16", on_demand()));
+    let (first, second) = (tcp("10.1.0.1", "10.2.0.1", 443), tcp("10.1.0.1", "10.2.0.2", 443));
+    database.outbound(seconds(0), &first);
+    database.install_outbound(seconds(0), sa(256, "10.1.0.0/16", "10.2.0.1/32"), "narrow");
+    assert!(matches!(database.outbound(seconds(0), &second), Decision::Acquire { first: true, .. }));
+    assert!(matches!(database.poll_event(), Some(Event::Acquire { flow, .. }) if flow == second));
+    assert_eq!(database.poll_event(), None);
+}
+
+#[test]
+fn traffic_that_was_silent_for_longer_than_its_pause_asks_as_if_it_were_new() {
+    let mut database = database();
+    database.add_policy(policy("10.1.0.0/16", "10.2.0.0/16", on_demand()));
+    let flow = tcp("10.1.0.1", "10.2.0.1", 443);
+    let mut asks = |second| {
+        database.outbound(seconds(second), &flow);
+        database.poll_event().is_some()
+    };
+    // Asked at 0, 1, 3 and 7; the pause is 8 seconds then, and twice that goes by in silence.
+    assert!([0, 1, 3, 7].into_iter().all(&mut asks));
+    assert!(asks(23));
+    assert!(asks(24));
+    assert!(!asks(25));
+}
+
+#[test]
 fn a_policy_that_does_not_ask_discards_until_there_is_an_sa() {
     let mut database = database();
     let passive = Action::Protect { tunnel: TUNNEL, on_demand: false };
