@@ -1,6 +1,12 @@
 //! Deletes that meet each other, rekeys and new child SAs (RFC 7296 1.4.1, 2.25.1, 2.25.2). In each case `A` is
 //! host 0 and `B` is host 1.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::wildcard_enum_match_arm,
+    reason = "tests"
+)]
 
 #[macro_use]
 mod pair;

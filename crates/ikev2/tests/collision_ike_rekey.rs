@@ -1,6 +1,12 @@
 //! Both sides replace the same IKE SA, or one does while messages are late, lost or doubled
 //! (RFC 7296 2.8.2, 2.25.2). Child SAs must outlive every case. In each, `A` is host 0 and `B` is host 1.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::wildcard_enum_match_arm,
+    reason = "tests"
+)]
 
 #[macro_use]
 mod pair;

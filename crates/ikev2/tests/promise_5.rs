@@ -2,7 +2,13 @@
 //!
 //! At every stage of a session, before the message that comes next is delivered, everything an attacker could
 //! make of it and of all messages before it is. Then the session has to go on as if nothing had happened.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::wildcard_enum_match_arm,
+    reason = "tests"
+)]
 
 #[macro_use]
 mod pair;

@@ -1,7 +1,13 @@
 //! The seven promises of an endpoint, each with a test of its own; the fifth is in `promise_5.rs`.
 //!
 //! The harness in `pair` checks the second and the sixth in every other test as well.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::wildcard_enum_match_arm,
+    reason = "tests"
+)]
 
 #[macro_use]
 mod pair;
@@ -10,7 +16,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ikebana_core::{EspSpi, Instant, Lifetime, Path, Secret};
+use ikebana_core::{EspSpi, Instant, Lifetime, Secret};
 use ikebana_ike::{
     Answer, ApiError, ChildHandle, ChildSignal, Direction, Event, ExchangeType, IkeSaHandle, Limits, Output,
     QueryId, Uniqueness,

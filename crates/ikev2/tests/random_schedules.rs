@@ -2,7 +2,13 @@
 //!
 //! A failure names its seed. `IKEBANA_SCHEDULES=first..last cargo test ten_thousand` runs others than the first
 //! ten thousand, or one alone.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::wildcard_enum_match_arm,
+    reason = "tests"
+)]
 
 #[macro_use]
 mod pair;

@@ -9,7 +9,7 @@ use ikebana_core::{Datagram, EspSpi, IkeSpi, Instant, Path, Secret};
 use ikebana_crypto::CryptoProvider;
 use ikebana_ike::{
     ChildHandle, ChildSignal, Credentials, Direction, EndpointConfig, Event, ExchangeType, Flags, IkeHeader,
-    IkeSaHandle, Output, PeerConfig, PreSharedKeyRequest, RemoveReason, SelectPeer,
+    IkeSaHandle, Mode, Output, PeerConfig, PreSharedKeyRequest, RemoveReason, SelectPeer,
 };
 use ikebana_ikev2::Endpoint;
 use ikebana_testkit::{Delivery, EndpointId, SeededRng};
@@ -22,7 +22,7 @@ pub(crate) enum Seen {
     Established(IkeSaHandle),
     Installed(ChildHandle, Direction, EspSpi),
     Removed(ChildHandle, Direction, EspSpi, RemoveReason),
-    Updated(ChildHandle),
+    Updated(ChildHandle, Path),
     ChildFailed(String),
     IkeRekeyed(IkeSaHandle, [IkeSpi; 2]),
     Assigned(ikebana_ike::Assignment),
@@ -33,7 +33,7 @@ pub(crate) enum Seen {
 
 struct Keys {
     peer: Arc<PeerConfig>,
-    psk: Secret,
+    psk: Option<Secret>,
     assign: Option<ikebana_ike::Assignment>,
 }
 
@@ -43,12 +43,22 @@ impl Credentials for Keys {
     }
 
     fn pre_shared_key(&mut self, _request: &PreSharedKeyRequest) -> Option<Secret> {
-        Some(self.psk.duplicate())
+        self.psk.as_ref().map(Secret::duplicate)
     }
 
     fn assign_address(&mut self, _demand: &ikebana_ike::AddressDemand) -> Option<ikebana_ike::Assignment> {
         self.assign.clone()
     }
+}
+
+/// What is worth knowing of an installed SA.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Facts {
+    pub(crate) mode: Mode,
+    pub(crate) encapsulated: bool,
+    pub(crate) path: Path,
+    pub(crate) local: String,
+    pub(crate) remote: String,
 }
 
 /// An SA as both sides must have it: SPI, and keys.
@@ -61,6 +71,10 @@ pub(crate) struct Host {
     pub(crate) endpoint: Endpoint,
     pub(crate) peer: Arc<PeerConfig>,
     pub(crate) seen: Vec<Seen>,
+    /// Of every IKE SA that was established.
+    pub(crate) established: Vec<ikebana_ike::Established>,
+    /// Of every SA that was installed.
+    pub(crate) facts: Vec<Facts>,
     pub(crate) nonces: NonceScript,
     /// Whether outputs are drained after every call, so that their order within a call can be checked.
     pub(crate) drained_at_once: bool,
@@ -93,13 +107,15 @@ impl Host {
             Box::new(ScriptedRng { seeded: SeededRng::new(seed), nonces: nonces.clone() }),
             Box::new(ikebana_core::spi::ShardedSpis::unsharded()),
         );
-        let keys = Keys { peer: peer.clone(), psk: Secret::from_slice(psk.as_bytes()), assign: None };
+        let keys = Keys { peer: peer.clone(), psk: Some(Secret::from_slice(psk.as_bytes())), assign: None };
         Self {
             id,
             address,
             endpoint,
             peer,
             seen: vec![],
+            established: vec![],
+            facts: vec![],
             nonces,
             drained_at_once: true,
             keys,
@@ -119,6 +135,11 @@ impl Host {
 
     pub(crate) fn receive(&mut self, now: Instant, delivery: &Delivery) {
         self.take_in(now, delivery.path, &delivery.octets);
+    }
+
+    /// Has the host know no key.
+    pub(crate) fn forget_key(&mut self) {
+        self.keys.psk = None;
     }
 
     /// Takes in a UDP payload, as a socket would.
@@ -181,7 +202,9 @@ impl Host {
             Event::Established(established) => {
                 assert!(self.live.insert(established.ike), "established twice");
                 self.spis.insert(established.ike, [established.initiator_spi, established.responder_spi]);
-                Seen::Established(established.ike)
+                let ike = established.ike;
+                self.established.push(*established);
+                Seen::Established(ike)
             }
             Event::InstallSa(params) => {
                 assert!(self.live.contains(&params.ike), "an SA of an IKE SA that is not established");
@@ -190,12 +213,19 @@ impl Host {
                 let old = self.installed.insert(key, (params.spi, keys));
                 assert!(old.is_none(), "installed twice: {key:?} {:?}", self.seen);
                 self.owner.insert(params.child, params.ike);
+                self.facts.push(Facts {
+                    mode: params.mode,
+                    encapsulated: params.encapsulated,
+                    path: params.path,
+                    local: params.local.to_string(),
+                    remote: params.remote.to_string(),
+                });
                 if params.direction == Direction::Outbound {
                     self.outbound_order.push((params.child, params.spi));
                 }
                 Seen::Installed(params.child, params.direction, params.spi)
             }
-            Event::UpdateSa { child, .. } => Seen::Updated(child),
+            Event::UpdateSa { child, path, .. } => Seen::Updated(child, path),
             Event::RemoveSa { child, direction, spi, reason } => {
                 let old = self.installed.remove(&(child, direction));
                 assert!(

@@ -19,7 +19,7 @@ use ikebana_ike::{
     Retransmission, SelectorTemplate, Uniqueness,
 };
 use ikebana_proposals::{Prefer, Proposal};
-use ikebana_testkit::{EndpointId, LinkConfig, Network};
+use ikebana_testkit::{EndpointId, LinkConfig, NatConfig, NatId, Network};
 
 #[allow(unused_imports, reason = "every test file uses another part of this")]
 pub(crate) use duel::{Duel, Held};
@@ -66,6 +66,8 @@ impl Default for Setup {
 }
 
 pub(crate) const ADDRESSES: [&str; 2] = ["192.0.2.1", "198.51.100.2"];
+/// The outside address of the NAT, where there is one.
+pub(crate) const NAT: &str = "203.0.113.1";
 pub(crate) const NETS: [&str; 2] = ["10.1.0.0/16", "10.2.0.0/16"];
 pub(crate) const NAMES: [&str; 2] = ["a.example.net", "b.example.net"];
 
@@ -99,6 +101,11 @@ pub(crate) fn peer_config(setup: &Setup, me: usize) -> PeerConfig {
         assigns_addresses: false,
         uniqueness: setup.uniqueness,
     }
+}
+
+/// Changes the only child of a peer configuration.
+pub(crate) fn change_child(peer: &mut PeerConfig, change: impl FnOnce(&mut ChildConfig)) {
+    change(Arc::make_mut(&mut peer.children[0]));
 }
 
 fn retransmission(setup: &Setup) -> Retransmission {
@@ -147,6 +154,16 @@ impl Pair {
         let mut network = Network::new(setup.seed, setup.link);
         let ids = ADDRESSES.map(|address| network.attach(address.parse().unwrap()));
         Self { network, now: Instant::from_secs(1), hosts: hosts(setup, peers, ids) }
+    }
+
+    /// As [`Self::with_peers`], with host `a` behind a NAT.
+    pub(crate) fn behind_nat(setup: &Setup, peers: [PeerConfig; 2], nat: NatConfig) -> (Self, NatId) {
+        let mut network = Network::new(setup.seed, setup.link);
+        let nat = network.add_nat(NAT.parse().unwrap(), nat);
+        let a = network.attach_behind(nat, ADDRESSES[0].parse().unwrap());
+        let b = network.attach(ADDRESSES[1].parse().unwrap());
+        let hosts = hosts(setup, peers, [a, b]);
+        (Self { network, now: Instant::from_secs(1), hosts }, nat)
     }
 
     /// The path from host `from` to the other one, on port 500.
