@@ -45,11 +45,11 @@ impl Field {
         Self { group, bits, p, params: BoxedMontyParams::new_vartime(odd) }
     }
 
-    /// `base` to the power of `exponent`, in time that depends on `exponent_bits` alone, as octets of the
-    /// prime's length.
+    /// `base` to the power of `exponent`, in time that depends on `exponent_bits` alone.
     fn power(&self, base: BoxedUint, exponent: &BoxedUint, exponent_bits: u32) -> Zeroizing<BoxedUint> {
         let power = BoxedMontyForm::new(base, &self.params).pow_bounded_exp(exponent, exponent_bits);
-        Zeroizing::new(power.retrieve())
+        // In Montgomery form or not, a shared secret is one.
+        Zeroizing::new(Zeroizing::new(power).retrieve())
     }
 
     fn generate(self, rng: &mut dyn SecureRandom) -> Pending {
