@@ -10,6 +10,7 @@
 mod common;
 
 use common::{Mixing, Scripted, cases, hex, octets, text};
+use ikebana_core::SecureRandom;
 use ikebana_crypto::{CryptoProvider, KeyExchange, KeyExchangeError};
 use ikebana_proposals::KeyExchangeId;
 use num_bigint::BigUint;
@@ -125,6 +126,29 @@ fn a_public_value_of_another_length_is_refused_by_every_method() {
             let public = vec![1; actual];
             assert_eq!(method.respond(rng, &public).map(drop), error);
             assert_eq!(method.initiate(rng).complete(&public).map(drop), error);
+        }
+    }
+}
+
+/// A generator that must not be asked.
+struct Untouched;
+impl SecureRandom for Untouched {
+    fn fill_public(&mut self, _: &mut [u8]) {
+        panic!("nothing about a key exchange is a public draw");
+    }
+    fn fill_secret(&mut self, _: &mut [u8]) {
+        panic!("a key pair was made for a value that is no public value");
+    }
+}
+
+#[test]
+fn a_bad_public_value_costs_no_key_pair() {
+    for method in &CryptoProvider::rust_crypto().key_exchanges {
+        let len = method.id().public_len().unwrap();
+        assert!(method.respond(&mut Untouched, &vec![1; len - 1]).is_err());
+        // Which X25519 values have low order shows only with a key.
+        if method.id() != KeyExchangeId::CURVE25519 {
+            assert!(method.respond(&mut Untouched, &vec![0; len]).is_err(), "{}", method.id());
         }
     }
 }

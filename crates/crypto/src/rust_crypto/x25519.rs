@@ -39,18 +39,23 @@ impl KeyExchange for X25519 {
         rng: &mut dyn SecureRandom,
         peer_public: &[u8],
     ) -> Result<(Vec<u8>, Secret), KeyExchangeError> {
+        // A value of another length is refused before anything is spent on a key pair.
+        let peer = read(peer_public)?;
         let pending = generate(rng);
-        let shared = pending.agree(peer_public)?;
+        let shared = pending.agree(&peer)?;
         Ok((pending.public.as_bytes().to_vec(), shared))
     }
 }
 
+fn read(peer_public: &[u8]) -> Result<PublicKey, KeyExchangeError> {
+    <[u8; 32]>::try_from(peer_public)
+        .map(PublicKey::from)
+        .map_err(|_| KeyExchangeError::Length { expected: 32, actual: peer_public.len() })
+}
+
 impl Pending {
-    fn agree(&self, peer_public: &[u8]) -> Result<Secret, KeyExchangeError> {
-        let peer: [u8; 32] = peer_public
-            .try_into()
-            .map_err(|_| KeyExchangeError::Length { expected: 32, actual: peer_public.len() })?;
-        let shared = self.secret.diffie_hellman(&PublicKey::from(peer));
+    fn agree(&self, peer: &PublicKey) -> Result<Secret, KeyExchangeError> {
+        let shared = self.secret.diffie_hellman(peer);
         // RFC 8031 3.1 leaves this check open, RFC 7748 6.1 recommends it.
         if !shared.was_contributory() {
             return Err(KeyExchangeError::LowOrder);
@@ -69,6 +74,6 @@ impl PendingKeyExchange for Pending {
     }
 
     fn complete(self: Box<Self>, peer_public: &[u8]) -> Result<Secret, KeyExchangeError> {
-        self.agree(peer_public)
+        self.agree(&read(peer_public)?)
     }
 }
