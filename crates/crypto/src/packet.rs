@@ -91,12 +91,7 @@ impl CipherShape {
     /// unpredictable one where that is needed, nothing where there is none.
     pub fn write_iv(self, iv: &mut [u8], sequence: u64, random: &mut IvGenerator) {
         match self.iv {
-            IvRule::Counter => {
-                // Right-aligned, so that a shorter slot keeps the octets that change.
-                for (octet, value) in iv.iter_mut().rev().zip(sequence.to_le_bytes()) {
-                    *octet = value;
-                }
-            }
+            IvRule::Counter => write_counter(iv, sequence),
             IvRule::Random => random.fill(iv),
             IvRule::None => {}
         }
@@ -105,14 +100,17 @@ impl CipherShape {
     /// As [`write_iv`](Self::write_iv), drawing from a random generator where the IV must be unpredictable.
     pub fn draw_iv(self, iv: &mut [u8], sequence: u64, rng: &mut dyn SecureRandom) {
         match self.iv {
-            IvRule::Counter => {
-                for (octet, value) in iv.iter_mut().rev().zip(sequence.to_le_bytes()) {
-                    *octet = value;
-                }
-            }
+            IvRule::Counter => write_counter(iv, sequence),
             IvRule::Random => rng.fill_public(iv),
             IvRule::None => {}
         }
+    }
+}
+
+/// Right-aligned, so that a shorter slot keeps the octets that change.
+fn write_counter(iv: &mut [u8], sequence: u64) {
+    for (octet, value) in iv.iter_mut().rev().zip(sequence.to_le_bytes()) {
+        *octet = value;
     }
 }
 
