@@ -6,7 +6,7 @@ use ikebana_core::codec::Problem;
 use ikebana_ike::ExchangeType;
 
 use super::*;
-use crate::wire::limits::{MAX_ATTRIBUTES, MAX_PAYLOADS, MAX_PROPOSALS};
+use crate::wire::limits::{MAX_ATTRIBUTES, MAX_DELETED_SPIS, MAX_PAYLOADS, MAX_PROPOSALS, MAX_TRANSFORMS};
 use crate::wire::{IdPayload, IdType};
 
 /// An unencrypted message whose first payload is of type `first`.
@@ -177,6 +177,29 @@ mod security_association {
         let too_many = WireError::new("proposals", Problem::TooMany(MAX_PROPOSALS));
         assert_eq!(proposals(MAX_PROPOSALS + 1), Err(too_many));
     }
+
+    #[test]
+    fn the_number_of_transforms_is_bounded_over_all_proposals() {
+        // Proposals of 128 transforms of 8 octets each, and a last one with `more`.
+        let transforms = |more: u8| {
+            let mut body = vec![0, 0, 0, 1, 0, 0, 0, 1];
+            let full = core::iter::repeat_n(128, MAX_TRANSFORMS / 128);
+            for count in full.chain((more > 0).then_some(more)) {
+                let length = 8 + 8 * u16::from(count);
+                body.extend([2, 0]);
+                body.extend(length.to_be_bytes());
+                body.extend([1, 3, 0, count]);
+                body.extend([3, 0, 0, 8, 1, 12, 0, 0].repeat(usize::from(count) - 1));
+                body.extend([0, 0, 0, 8, 1, 12, 0, 0]);
+            }
+            let last = body.len() - 8 - 8 * usize::from(if more > 0 { more } else { 128 });
+            body[last] = 0;
+            one(1, &body)
+        };
+        assert!(transforms(0).is_ok());
+        let too_many = WireError::new("transforms", Problem::TooMany(MAX_TRANSFORMS));
+        assert_eq!(transforms(1), Err(too_many));
+    }
 }
 
 #[test]
@@ -208,6 +231,14 @@ fn notifications_and_deletes_that_promise_too_much_are_refused() {
     assert_eq!(one(12, &[0, 0, 0, 1, 3, 4, 0, 2, 1, 2, 3, 4]).unwrap_err().field, "deleted SPI");
     assert_eq!(one(12, &[0, 0, 0, 1, 3, 0, 0, 200]).unwrap_err().field, "delete SPI size");
     assert_eq!(one(12, &[0, 0, 0, 1, 3, 4, 0, 0, 1]).unwrap_err().field, "delete payload");
+    let delete = |count: usize| {
+        let mut body = vec![0, 0, 0, 1, 3, 4];
+        body.extend(u16::try_from(count).unwrap().to_be_bytes());
+        body.extend([1, 2, 3, 4].repeat(count));
+        one(12, &body)
+    };
+    assert!(delete(MAX_DELETED_SPIS).is_ok());
+    assert_eq!(delete(MAX_DELETED_SPIS + 1).unwrap_err().field, "number of SPIs");
 }
 
 #[test]
