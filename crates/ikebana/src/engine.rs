@@ -5,17 +5,25 @@
 //! | `config` | [`EngineConfig`], [`TunnelConfig`] |
 //! | `event` | what goes in and out |
 //! | `tunnel` | what is kept of each tunnel |
-//! | `control` | commands, and what IKE's events lead to |
+//! | `check` | what a configuration has to be like |
+//! | `control` | commands |
+//! | `happened` | what the events of IKE and the databases lead to |
+//! | `book` | answers to IKE's questions |
+//! | `listeners` | what strangers may negotiate |
 //! | `retry` | tunnels that are to be kept are never given up |
 //! | `install` | SAs into the databases and out of them |
 //! | `inner`, `outer` | the data path, from either side |
 //! | `status` | how everything is |
 
+mod book;
+mod check;
 mod config;
 mod control;
 mod event;
+mod happened;
 mod inner;
 mod install;
+mod listeners;
 mod outer;
 mod preset;
 mod retry;
@@ -24,13 +32,15 @@ mod tunnel;
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
-use ikebana_core::{Instant, SecureRandom, SpiAllocator};
+use ikebana_core::{Instant, SecureRandom, SpiAllocator, TimerTable};
 use ikebana_crypto::CryptoProvider;
-use ikebana_ike::{ChildHandle, EndpointConfig, EndpointStats, IkeSaHandle, Listener};
+use ikebana_ike::admission::RateLimit;
+use ikebana_ike::{ChildHandle, EndpointConfig, EndpointStats, IkeSaHandle};
 use ikebana_ikev2::Endpoint;
 use ikebana_sa_database::SaDatabase;
 
@@ -66,15 +76,33 @@ pub struct Engine {
     ike: Endpoint,
     database: SaDatabase<InboundObject, OutboundObject>,
     tunnels: BTreeMap<TunnelId, Tunnel>,
+    by_name: BTreeMap<String, TunnelId>,
     by_ike: BTreeMap<IkeSaHandle, TunnelId>,
     by_child: BTreeMap<ChildHandle, TunnelId>,
+    /// When tunnels are to be taken up again.
+    timers: TimerTable<TunnelId>,
+    /// Tunnels that have lost an SA, why, and whether they still carry packets is to be looked at.
+    lost: Vec<(TunnelId, String)>,
+    listeners_stale: bool,
     out: VecDeque<Output>,
     drops: DropCounts,
     now: Instant,
     next_tunnel: u64,
     /// Word to senders of packets that are too big is limited in rate (RFC 4443 2.4 f).
-    too_big_limit: ikebana_ike::admission::RateLimit,
+    too_big_limit: RateLimit,
+    /// Strangers must not fill the event queue.
+    stranger_limit: RateLimit,
+    /// Nor must peers, however they misbehave.
+    problem_limit: RateLimit,
+    withheld: u64,
 }
+
+/// Events about the failures of strangers, per second.
+const STRANGERS_PER_SECOND: u32 = 10;
+/// Events about failures of peers that are known, per second.
+const PROBLEMS_PER_SECOND: u32 = 50;
+/// Messages to inner senders of packets that are too big, per second.
+const TOO_BIG_PER_SECOND: u32 = 100;
 
 impl Engine {
     /// A node without tunnels.
@@ -98,13 +126,20 @@ impl Engine {
             provider,
             database,
             tunnels: BTreeMap::new(),
+            by_name: BTreeMap::new(),
             by_ike: BTreeMap::new(),
             by_child: BTreeMap::new(),
+            timers: TimerTable::new(),
+            lost: Vec::new(),
+            listeners_stale: false,
             out: VecDeque::new(),
             drops: DropCounts::default(),
             now: Instant::ZERO,
             next_tunnel: 1,
-            too_big_limit: ikebana_ike::admission::RateLimit::new(100),
+            too_big_limit: RateLimit::new(TOO_BIG_PER_SECOND),
+            stranger_limit: RateLimit::new(STRANGERS_PER_SECOND),
+            problem_limit: RateLimit::new(PROBLEMS_PER_SECOND),
+            withheld: 0,
         }
     }
 
@@ -117,8 +152,8 @@ impl Engine {
     /// When [`handle_timeout`](Self::handle_timeout) has something to do next.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let retries = self.tunnels.values().filter_map(Tunnel::deadline);
-        retries.chain(self.ike.poll_timeout()).chain(self.database.poll_timeout()).min()
+        let all = [self.timers.next(), self.ike.poll_timeout(), self.database.poll_timeout()];
+        all.into_iter().flatten().min()
     }
 
     /// Does what is due. Calling it early, or twice, does nothing.
@@ -142,37 +177,15 @@ impl Engine {
         &self.drops
     }
 
+    /// How many [`Event::Problem`]s were not told because there were too many at a time: 10 a second about
+    /// strangers and 50 a second about peers that are known. What they were about is in other counters.
+    #[must_use]
+    pub const fn withheld_problems(&self) -> u64 {
+        self.withheld
+    }
+
     /// Time never goes backwards here, whatever the caller's clock does.
     fn advance_clock(&mut self, now: Instant) {
         self.now = self.now.max(now);
-    }
-
-    /// Lets IKE know which first messages are acceptable: what the tunnels allow, by address.
-    fn refresh_listeners(&mut self) {
-        let mut listeners: Vec<Listener> = Vec::new();
-        for tunnel in self.tunnels.values() {
-            let from = tunnel.accepted_from();
-            let same = listeners.iter_mut().find(|listener| {
-                listener.from == from && listener.encapsulation == tunnel.peer.encapsulation
-            });
-            match same {
-                Some(listener) => {
-                    for proposal in &tunnel.peer.proposals {
-                        if !listener.proposals.contains(proposal) {
-                            listener.proposals.push(proposal.clone());
-                        }
-                    }
-                }
-                None => listeners.push(Listener {
-                    from,
-                    proposals: tunnel.peer.proposals.clone(),
-                    prefer: tunnel.peer.prefer,
-                    encapsulation: tunnel.peer.encapsulation,
-                }),
-            }
-        }
-        // The first match decides, so the entries that say most come first.
-        listeners.sort_by_key(|listener| listener.from.is_empty());
-        self.ike.set_listeners(listeners);
     }
 }

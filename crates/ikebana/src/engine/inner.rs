@@ -8,6 +8,7 @@ use ikebana_esp::{MAX_TOO_BIG, PacketBuf, SealError, inner_flow, packet_too_big}
 use ikebana_sa_database::{Decision, DiscardReason, OutboundId};
 
 use super::event::{DropCause, Leaving, LeavingFate, Output, Sending};
+use super::tunnel::Activity;
 use super::{Engine, TunnelId};
 
 /// Room in front of and behind a packet that has waited.
@@ -44,7 +45,7 @@ impl Engine {
                 DiscardReason::NoPolicy => DropCause::NoPolicy,
                 DiscardReason::NoSa => DropCause::TunnelDown,
             }),
-            Decision::Acquire { tunnel, .. } => self.keep(TunnelId(tunnel.0), packet.payload()),
+            Decision::Acquire { tunnel, first, .. } => self.keep(TunnelId(tunnel.0), packet.payload(), first),
         }
     }
 
@@ -102,12 +103,22 @@ impl Engine {
         true
     }
 
-    /// Keeps a copy of a packet until its tunnel is up.
-    fn keep(&mut self, id: TunnelId, packet: &[u8]) -> LeavingFate {
+    /// Keeps a copy of a packet until its tunnel is up. `first` says that it makes the database ask for an SA,
+    /// which it does not for every packet.
+    fn keep(&mut self, id: TunnelId, packet: &[u8], first: bool) -> LeavingFate {
         let limit = self.config.waiting_packets;
         let Some(tunnel) = self.tunnels.get_mut(&id) else {
             return LeavingFate::Dropped(DropCause::TunnelDown);
         };
+        let hopeful = match tunnel.activity {
+            Activity::Connecting(_) | Activity::Up => true,
+            // Between two requests of the database for an SA nothing is under way.
+            Activity::Idle => tunnel.comes_up_on_traffic() && (first || !tunnel.waiting.is_empty()),
+            Activity::Waiting(_) => false,
+        };
+        if !hopeful {
+            return LeavingFate::Dropped(DropCause::TunnelDown);
+        }
         if tunnel.waiting.len() >= limit || packet.len() > LONGEST_WAITING {
             return LeavingFate::Dropped(DropCause::QueueFull);
         }
@@ -131,7 +142,9 @@ impl Engine {
                     self.out.push_back(Output::Send { how, octets });
                 }
                 LeavingFate::Dropped(cause) => self.drops.count(cause),
-                LeavingFate::Pending | LeavingFate::Clear | LeavingFate::Waiting => {}
+                // No policy that was added since lets it pass in clear unasked.
+                LeavingFate::Clear => self.drops.count(DropCause::Policy),
+                LeavingFate::Pending | LeavingFate::Waiting => {}
             }
         }
     }

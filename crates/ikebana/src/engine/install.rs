@@ -47,6 +47,7 @@ impl Engine {
         };
         let (child, direction, path, in_udp) =
             (params.child, params.direction, params.path, params.encapsulated);
+        let replaced = params.replaces.map(|old| tunnel.pairs.get(&old).map_or(0, |old| old.rekeys));
         let pair = tunnel.pairs.entry(child).or_insert_with(|| Pair {
             inbound: None,
             outbound: None,
@@ -57,7 +58,7 @@ impl Engine {
             local: params.local.clone(),
             remote: params.remote.clone(),
             inner_mtu: 0,
-            rekeys: 0,
+            rekeys: replaced.map_or(0, |before| before.saturating_add(1)),
         });
         let (replaces, policy_path_mtu) = (params.replaces, tunnel.config.path_mtu);
         let esp = esp_params(params, tunnel.config.outer);
@@ -76,7 +77,9 @@ impl Engine {
         self.by_child.insert(child, id);
         if let Err(error) = installed {
             let cause = alloc::format!("an SA cannot be set up: {error}");
-            self.event(Event::Problem { tunnel: Some(id), cause });
+            self.problem(Some(id), cause);
+            // Half a pair is of no use to either side. It may be on its way out already.
+            let _ = self.ike.delete_child(now, child);
             return;
         }
         if direction == Direction::Outbound {
@@ -94,11 +97,11 @@ impl Engine {
     ) {
         let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
         tunnel.child_failures = 0;
-        tunnel.child_retry = None;
+        tunnel.child_pending = false;
+        tunnel.told_up = true;
         tunnel.cause = None;
-        let rekeys = replaces.and_then(|old| tunnel.pairs.get(&old)).map_or(0, |old| old.rekeys + 1);
-        if let Some(pair) = tunnel.pairs.get_mut(&child) {
-            pair.rekeys = if replaces.is_some() { rekeys.max(1) } else { 0 };
+        if let Some(pair) = tunnel.pairs.get(&child) {
+            tunnel.child_causes.remove(&pair.config.name);
             if !tunnel_knows(tunnel, child) {
                 let policy = Policy {
                     name: tunnel.peer.name.clone(),
@@ -125,6 +128,8 @@ impl Engine {
         let Some(id) = self.by_child.get(&child).copied() else { return };
         let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
         let Some(pair) = tunnel.pairs.get_mut(&child) else { return };
+        // Whether this leaves the tunnel without an SA is seen when everything that belongs to it has happened.
+        self.lost.push((id, reason.to_string()));
         match direction {
             Direction::Inbound => {
                 pair.inbound.take().and_then(|id| self.database.remove_inbound(id));
@@ -158,7 +163,7 @@ impl Engine {
             let udp = in_udp.then(|| ports(path));
             if let Err(error) = object.sa.set_path(path.local.ip(), path.remote.ip(), udp) {
                 let cause = alloc::format!("an SA cannot follow its peer to {path}: {error}");
-                self.event(Event::Problem { tunnel: Some(id), cause });
+                self.problem(Some(id), cause);
             }
         }
     }

@@ -35,12 +35,12 @@ impl Engine {
             Port::Ike => self.take_ike(path, false, arriving.packet.payload()),
             Port::Shared => match classify(arriving.packet.payload()) {
                 Carried::Ike(octets) => self.take_ike(path, true, octets),
-                Carried::Esp(spi, _) => self.open(spi, path, arriving.tos, &mut arriving.packet),
+                Carried::Esp(spi, _) => self.open(spi, Some(path), arriving.tos, &mut arriving.packet),
                 Carried::Keepalive => ArrivalFate::Dropped(DropCause::Idle),
                 Carried::Unknown => ArrivalFate::Dropped(DropCause::NotIpsec),
             },
             Port::Esp => match classify(arriving.packet.payload()) {
-                Carried::Esp(spi, _) => self.open(spi, path, arriving.tos, &mut arriving.packet),
+                Carried::Esp(spi, _) => self.open(spi, None, arriving.tos, &mut arriving.packet),
                 Carried::Ike(_) | Carried::Keepalive | Carried::Unknown => {
                     ArrivalFate::Dropped(DropCause::NotIpsec)
                 }
@@ -49,14 +49,25 @@ impl Engine {
     }
 
     fn take_ike(&mut self, path: Path, encapsulated: bool, octets: &[u8]) -> ArrivalFate {
+        self.refresh_listeners();
         let datagram = Datagram { path, encapsulated, octets };
-        match self.ike.handle_datagram(self.now, datagram) {
+        let fate = match self.ike.handle_datagram(self.now, datagram) {
             Ok(()) => ArrivalFate::Consumed,
             Err(_) => ArrivalFate::Dropped(DropCause::Ike),
-        }
+        };
+        // The next datagram of the batch may belong to an SA that this one has made.
+        self.settle();
+        fate
     }
 
-    fn open(&mut self, spi: EspSpi, path: Path, tos: Option<u8>, packet: &mut PacketBuf<'_>) -> ArrivalFate {
+    /// Opens a packet. `udp` is the path of one that came in UDP.
+    fn open(
+        &mut self,
+        spi: EspSpi,
+        udp: Option<Path>,
+        tos: Option<u8>,
+        packet: &mut PacketBuf<'_>,
+    ) -> ArrivalFate {
         let Some(id) = self.database.inbound(SaProtocol::Esp, spi) else {
             return ArrivalFate::Dropped(DropCause::NoInboundSa);
         };
@@ -69,7 +80,7 @@ impl Engine {
             return ArrivalFate::Dropped(DropCause::NotOpened);
         };
         let newer = object.sa.highest_sequence() > newest;
-        self.tell_endpoint(id, path, newer);
+        self.tell_endpoint(id, udp.filter(|_| newer));
         if delivered == Delivered::Dummy {
             return ArrivalFate::Dropped(DropCause::Idle);
         }
@@ -85,18 +96,19 @@ impl Engine {
 
     /// An authenticated packet is a sign of life, and shows where the peer is.
     ///
-    /// Only the newest packet does: one that was overtaken may come from where the peer no longer is.
-    fn tell_endpoint(&mut self, id: InboundId, path: Path, newest: bool) {
+    /// Only the newest packet does: one that was overtaken may come from where the peer no longer is. `newest`
+    /// is its path, if it came in UDP; ports mean nothing elsewhere.
+    fn tell_endpoint(&mut self, id: InboundId, newest: Option<Path>) {
         let now = self.now;
         let Some(object) = self.database.inbound_mut(id) else { return };
         let child = object.child;
-        let moved = newest && object.in_udp && object.path.remote != path.remote;
+        let moved = newest.filter(|path| object.in_udp && object.path.remote != path.remote);
         let due = object.told.is_none_or(|told| now.saturating_since(told) >= TELL_EVERY);
         if due {
             object.told = Some(now);
             self.ike.handle_child_signal(now, child, ChildSignal::Traffic);
         }
-        if moved {
+        if let Some(path) = moved {
             self.ike.handle_child_signal(now, child, ChildSignal::PeerMoved(path.remote));
         }
     }

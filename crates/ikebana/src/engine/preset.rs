@@ -38,9 +38,55 @@ pub enum ConfigError {
     /// A tunnel that is to be started needs to know where.
     #[error("tunnel {0} is to be started, and has no remote address")]
     NoRemote(String),
+    /// Our address and the peer's are of different families.
+    #[error("tunnel {0} has a local and a remote address of different families")]
+    AddressFamilies(String),
+    /// Two children of a tunnel have the same name.
+    #[error("tunnel {tunnel} has two children called {child}")]
+    ChildNameInUse {
+        /// The tunnel.
+        tunnel: String,
+        /// The name.
+        child: String,
+    },
+    /// A child is to use AH, which is not implemented.
+    #[error("child {child} of tunnel {tunnel} proposes {proposal}: only ESP is supported, not AH")]
+    OnlyEsp {
+        /// The tunnel.
+        tunnel: String,
+        /// The child.
+        child: String,
+        /// The proposal in question.
+        proposal: String,
+    },
+    /// None of the proposals can be carried out with the algorithms there are.
+    #[error("none of the {} proposals of tunnel {tunnel} can be carried out here", in_question(child.as_ref()))]
+    NoProposals {
+        /// The tunnel.
+        tunnel: String,
+        /// The child; without one, it is the IKE proposals.
+        child: Option<String>,
+    },
+    /// A replay window has a size that cannot be.
+    #[error(
+        "child {child} of tunnel {tunnel} has a replay window of {window}: it has to be a power of two from \
+         64 to 8192, or 0 for none, which extended sequence numbers do not allow"
+    )]
+    ReplayWindow {
+        /// The tunnel.
+        tunnel: String,
+        /// The child.
+        child: String,
+        /// The size.
+        window: u32,
+    },
     /// No tunnel has this id.
     #[error("no such tunnel")]
     NoSuchTunnel,
+}
+
+fn in_question(child: Option<&String>) -> String {
+    child.map_or_else(|| String::from("IKE"), |child| alloc::format!("ESP (child {child})"))
 }
 
 impl TunnelConfig {

@@ -1,16 +1,15 @@
 //! Tunnels that are to be kept are never given up.
 
 use alloc::string::{String, ToString};
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use ikebana_core::Path;
 use ikebana_core::random::jitter;
-use ikebana_core::{Flow, Path};
-use ikebana_ike::{ChildConfig, CloseReason, FailReason, IkeSaHandle, RemoveReason};
+use ikebana_ike::{CloseReason, FailReason, IkeSaHandle, RemoveReason};
 
 use super::tunnel::{Activity, Tunnel};
-use super::{DeadPeerAction, Engine, Event, Start, TunnelId};
+use super::{DeadPeerAction, DropCause, Engine, Event, Start, TunnelId};
 
 impl Engine {
     /// An attempt to negotiate an IKE SA came to nothing.
@@ -27,48 +26,52 @@ impl Engine {
             self.attempt_failed(id, &cause);
             return;
         }
+        if *reason == FailReason::Cancelled {
+            // Whoever closed it knows.
+            return;
+        }
         // The peer's attempt: it concerns the tunnel, if there is one, and that stays as it is.
-        let by_name = peer.and_then(|name| {
-            self.tunnels.iter().find(|(_, tunnel)| tunnel.peer.name == name).map(|(id, _)| *id)
-        });
+        let by_name = peer.and_then(|name| self.by_name.get(name).copied());
         let by_address = || {
             let from = path.remote.ip();
             let here = |tunnel: &Tunnel| tunnel.config.remote.is_some_and(|remote| remote.ip() == from);
             self.tunnels.iter().find(|(_, tunnel)| here(tunnel)).map(|(id, _)| *id)
         };
-        let tunnel = known.or(by_name).or_else(by_address);
+        let tunnel = known.or(by_name);
+        if tunnel.is_none() && !self.stranger_limit.allow(self.now) {
+            self.withheld = self.withheld.saturating_add(1);
+            return;
+        }
+        let tunnel = tunnel.or_else(by_address);
         if let Some(tunnel) = tunnel.and_then(|id| self.tunnels.get_mut(&id))
             && tunnel.activity != Activity::Up
         {
             tunnel.cause = Some(cause.clone());
         }
-        let cause = alloc::format!("{} from {}", cause, path.remote);
-        self.event(Event::Problem { tunnel, cause });
+        self.problem(tunnel, alloc::format!("{} from {}", cause, path.remote));
     }
 
     /// An attempt of ours came to nothing; the next one is due after a while, if the tunnel is to be kept.
     pub(super) fn attempt_failed(&mut self, id: TunnelId, cause: &str) {
         let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
-        tunnel.cause = Some(String::from(cause));
         tunnel.failures = tunnel.failures.saturating_add(1);
-        tunnel.waiting.clear();
-        if tunnel.ike().is_some() {
-            // The peer was faster, and the tunnel is up.
-            tunnel.activity = Activity::Up;
-            return;
-        }
         let kept = tunnel.wanted && tunnel.config.start == Start::Start;
         let failures = tunnel.failures;
         let retry = kept.then(|| self.backoff(failures));
         self.go_down(id, cause, retry);
     }
 
-    fn go_down(&mut self, id: TunnelId, cause: &str, retry: Option<Duration>) {
+    /// The tunnel is down, and is taken up again after `retry`, if that is given.
+    pub(super) fn go_down(&mut self, id: TunnelId, cause: &str, retry: Option<Duration>) {
         let until = retry.map(|wait| self.now + wait);
         let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
         tunnel.cause = Some(String::from(cause));
         tunnel.activity = until.map_or(Activity::Idle, Activity::Waiting);
         tunnel.child_retry = None;
+        tunnel.child_pending = false;
+        tunnel.told_up = false;
+        self.drop_waiting(id, None);
+        self.arm(id);
         self.event(Event::Down { tunnel: id, cause: String::from(cause), retry });
     }
 
@@ -76,92 +79,179 @@ impl Engine {
     pub(super) fn closed(&mut self, ike: IkeSaHandle, reason: &CloseReason) {
         let Some(id) = self.by_ike.remove(&ike) else { return };
         let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
-        tunnel.ikes.remove(&ike);
         tunnel.assigned.remove(&ike);
-        if tunnel.ike().is_some() || tunnel.activity != Activity::Up {
-            // Another one carries the tunnel, or is about to.
+        if tunnel.ikes.remove(&ike).is_none() {
+            // It has been out of use since its end began; only now it is known why.
+            if matches!(tunnel.activity, Activity::Waiting(_)) {
+                tunnel.cause = Some(reason.to_string());
+            }
             return;
         }
-        let retry = match (reason, tunnel.config.on_dead_peer, tunnel.config.start) {
-            (CloseReason::Local, ..) => None,
-            (CloseReason::PeerDead { .. }, DeadPeerAction::Clear | DeadPeerAction::Trap, _) => None,
-            (CloseReason::PeerDead { .. }, DeadPeerAction::Restart, _) => Some(Duration::ZERO),
-            // The peer has ended it on purpose, or it has run out: leave it a moment.
-            (_, _, Start::Start) => Some(self.config.retry.first),
-            (_, _, Start::OnTraffic | Start::Passive) => None,
-        };
-        let reachable = tunnel.wanted && tunnel.config.remote.is_some();
-        let cause = reason.to_string();
-        self.go_down(id, &cause, retry.filter(|_| reachable));
+        let dead = matches!(reason, CloseReason::PeerDead { .. });
+        self.without_ike(id, dead, &reason.to_string());
     }
 
-    /// A child SA did not come about.
-    pub(super) fn child_failed(&mut self, ike: IkeSaHandle, rekey: bool, cause: &str) {
-        let id = self.by_ike.get(&ike).copied();
-        self.event(Event::Problem { tunnel: id, cause: String::from(cause) });
-        let Some(tunnel) = id.and_then(|id| self.tunnels.get_mut(&id)) else { return };
-        tunnel.cause = Some(String::from(cause));
-        if rekey {
-            // The endpoint tries again by itself while the old pair lasts.
+    /// A tunnel has lost an IKE SA. If it was the last one, the tunnel is down.
+    fn without_ike(&mut self, id: TunnelId, dead: bool, cause: &str) {
+        let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
+        if !tunnel.ikes.is_empty() || tunnel.activity != Activity::Up {
+            // Another one carries the tunnel, or is about to, or it has been stopped.
             return;
         }
-        tunnel.waiting.clear();
+        tunnel.trapped = dead && tunnel.config.on_dead_peer == DeadPeerAction::Trap;
+        let reachable = tunnel.wanted && tunnel.config.remote.is_some();
+        let retry = match (dead, tunnel.config.on_dead_peer, tunnel.config.start) {
+            (true, DeadPeerAction::Clear | DeadPeerAction::Trap, _) => None,
+            (true, DeadPeerAction::Restart, _) => Some(Duration::ZERO),
+            // The peer has ended it on purpose, or it has run out: leave it a moment.
+            (false, _, Start::Start) => Some(self.backoff(1)),
+            (false, _, Start::OnTraffic | Start::Passive) => None,
+        };
+        self.go_down(id, cause, retry.filter(|_| reachable));
+    }
+
+    /// A child SA did not come about. `config` names it, if that far it came.
+    pub(super) fn child_failed(
+        &mut self,
+        ike: IkeSaHandle,
+        config: Option<String>,
+        rekey: bool,
+        cause: String,
+    ) {
+        let id = self.by_ike.get(&ike).copied();
+        self.problem(id, cause.clone());
+        let Some((id, tunnel)) = id.and_then(|id| self.tunnels.get_mut(&id).map(|tunnel| (id, tunnel)))
+        else {
+            return;
+        };
+        if rekey {
+            // The endpoint tries again by itself while the old pair lasts.
+            tunnel.cause = Some(cause);
+            return;
+        }
         tunnel.child_failures = tunnel.child_failures.saturating_add(1);
+        tunnel.child_pending = false;
         let (kept, failures) = (tunnel.keeps_children(), tunnel.child_failures);
-        if let Some(id) = id.filter(|_| kept) {
+        match &config {
+            Some(child) if tunnel.peer.children.iter().any(|known| known.name == *child) => {
+                tunnel.child_causes.insert(child.clone(), cause);
+            }
+            _ if !tunnel.carries() => tunnel.cause = Some(cause),
+            _ => {}
+        }
+        if let Some(child) = &config {
+            self.drop_waiting(id, Some(child));
+        }
+        if kept {
             let wait = self.backoff(failures);
             self.retry_children(id, wait);
         }
     }
 
+    /// Whether this IKE SA was to bring us inner addresses.
+    pub(super) fn asks_for_addresses(&self, ike: IkeSaHandle) -> bool {
+        let tunnel = self.by_ike.get(&ike).and_then(|id| self.tunnels.get(id));
+        tunnel.is_some_and(|tunnel| !tunnel.peer.request.is_empty())
+    }
+
+    /// The peer has no address for us. They are asked for only when an IKE SA begins (RFC 7296 2.19), so this
+    /// one is of no use, and another one is tried like after any failure.
+    pub(super) fn no_address(&mut self, ike: IkeSaHandle, cause: String) {
+        let Some(id) = self.by_ike.get(&ike).copied() else { return };
+        self.problem(Some(id), cause.clone());
+        let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
+        tunnel.ikes.remove(&ike);
+        tunnel.child_failures = tunnel.child_failures.saturating_add(1);
+        let (last, failures) = (tunnel.ikes.is_empty(), tunnel.child_failures);
+        let kept = tunnel.wanted && tunnel.config.start == Start::Start;
+        // It may be on its way out already.
+        let _ = self.ike.close(self.now, ike);
+        if last {
+            let retry = kept.then(|| self.backoff(failures));
+            self.go_down(id, &cause, retry);
+        }
+    }
+
     /// A pair of child SAs is gone. If nothing has taken its place, it is asked for again.
     pub(super) fn child_gone(&mut self, id: TunnelId, reason: RemoveReason) {
-        let replaced = matches!(
-            reason,
-            RemoveReason::Rekeyed | RemoveReason::Redundant | RemoveReason::IkeSaGone | RemoveReason::Local
-        );
         let Some(tunnel) = self.tunnels.get(&id) else { return };
-        if !replaced && tunnel.keeps_children() && !tunnel.missing_children().is_empty() {
+        let expected = matches!(reason, RemoveReason::IkeSaGone | RemoveReason::Local);
+        if !expected && tunnel.keeps_children() && !tunnel.missing_children().is_empty() {
             let wait = self.config.retry.first;
             self.retry_children(id, wait);
         }
     }
 
-    fn retry_children(&mut self, id: TunnelId, wait: Duration) {
+    /// After everything that was to be done has been: does a tunnel that lost an SA still carry packets?
+    pub(super) fn look_after_loss(&mut self, id: TunnelId, cause: &str) {
+        let now = self.now;
+        let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
+        // An IKE SA whose peer has not confirmed its end yet is of no use any more.
+        let before = tunnel.ikes.len();
+        tunnel.ikes.retain(|ike, _| self.ike.path(*ike).is_some());
+        if tunnel.ikes.is_empty() && before > 0 {
+            self.without_ike(id, false, cause);
+            return;
+        }
+        if !tunnel.told_up || tunnel.carries() || tunnel.activity != Activity::Up {
+            return;
+        }
+        tunnel.told_up = false;
+        tunnel.cause = Some(String::from(cause));
+        let retry = tunnel.child_retry.map(|at| at.saturating_since(now));
+        self.event(Event::Down { tunnel: id, cause: String::from(cause), retry });
+    }
+
+    pub(super) fn retry_children(&mut self, id: TunnelId, wait: Duration) {
         let at = self.now + wait;
         if let Some(tunnel) = self.tunnels.get_mut(&id) {
             tunnel.child_retry = Some(tunnel.child_retry.map_or(at, |earlier| earlier.min(at)));
         }
+        self.arm(id);
     }
 
     /// Takes up what is due again.
     pub(super) fn retry_due(&mut self) {
-        let now = self.now;
-        let due: Vec<TunnelId> = self
-            .tunnels
-            .iter()
-            .filter(|(_, tunnel)| tunnel.deadline().is_some_and(|at| at <= now))
-            .map(|(id, _)| *id)
-            .collect();
-        for id in due {
+        while let Some(id) = self.timers.pop_expired(self.now) {
+            let now = self.now;
             let Some(tunnel) = self.tunnels.get_mut(&id) else { continue };
             if matches!(tunnel.activity, Activity::Waiting(until) if until <= now) {
                 tunnel.activity = Activity::Idle;
                 tunnel.retries = tunnel.retries.saturating_add(1);
                 self.connect(id);
-                continue;
-            }
-            if tunnel.child_retry.is_some_and(|at| at <= now) {
+            } else if tunnel.child_retry.is_some_and(|at| at <= now) {
                 tunnel.child_retry = None;
-                tunnel.retries = tunnel.retries.saturating_add(1);
-                let (ike, missing) = (tunnel.ike(), tunnel.missing_children());
-                for config in missing {
-                    if let Some(ike) = ike {
-                        // If the IKE SA is on its way out, so is this tunnel, and it is taken up as a whole.
-                        let _ = self.ike.create_child(now, ike, config, None);
-                    }
-                }
+                self.ask_for_children(id);
             }
+            self.arm(id);
+        }
+    }
+
+    fn ask_for_children(&mut self, id: TunnelId) {
+        let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
+        let Some(ike) = tunnel.ike() else { return };
+        let missing = tunnel.missing_children();
+        if missing.is_empty() {
+            return;
+        }
+        tunnel.retries = tunnel.retries.saturating_add(1);
+        for config in missing {
+            // If the IKE SA is on its way out, so is this tunnel, and it is taken up as a whole.
+            tunnel.child_pending |= self.ike.create_child(self.now, ike, config, None).is_ok();
+        }
+    }
+
+    /// Gives up packets that wait: all of a tunnel, or those that one child would have carried.
+    fn drop_waiting(&mut self, id: TunnelId, child: Option<&str>) {
+        let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
+        let waiting = core::mem::take(&mut tunnel.waiting);
+        let kept = |packet: &Vec<u8>| {
+            child.is_some_and(|child| tunnel.child_of_packet(packet).is_none_or(|of| of.name != *child))
+        };
+        let (kept, dropped): (Vec<_>, Vec<_>) = waiting.into_iter().partition(kept);
+        tunnel.waiting = kept.into();
+        for _ in dropped {
+            self.drops.count(DropCause::TunnelDown);
         }
     }
 
@@ -176,22 +266,8 @@ impl Engine {
 
 impl Tunnel {
     /// Whether missing child SAs are asked for again without anybody asking for them.
-    fn keeps_children(&self) -> bool {
+    pub(super) fn keeps_children(&self) -> bool {
         self.wanted && self.config.start == Start::Start && self.activity == Activity::Up
-    }
-
-    /// The child that would carry a packet.
-    pub(super) fn child_for(&self, flow: &Flow) -> Option<Arc<ChildConfig>> {
-        self.peer
-            .children
-            .iter()
-            .find(|child| {
-                self.known_traffic(child).is_some_and(|(local, remote)| {
-                    local.matches(flow.local, flow.protocol, flow.local_port)
-                        && remote.matches(flow.remote, flow.protocol, flow.remote_port)
-                })
-            })
-            .cloned()
     }
 
     /// When both sides have initiated at once there are two IKE SAs between the same two. Both sides see the
@@ -206,13 +282,5 @@ impl Tunnel {
         }
         let loser = if rival.facts.initiator_spi > newest.facts.initiator_spi { rival } else { newest };
         loser.facts.initiator.then_some(loser.facts.ike)
-    }
-
-    /// Addresses for a peer that asks: the first of the pool that nobody else has.
-    pub(super) fn assign(&mut self, ike: IkeSaHandle) -> Option<ikebana_ike::Assignment> {
-        let free =
-            (0..self.config.assign.len()).find(|index| !self.assigned.values().any(|used| used == index))?;
-        self.assigned.insert(ike, free);
-        self.config.assign.get(free).cloned()
     }
 }

@@ -110,7 +110,7 @@ impl Engine {
     /// The tunnel with this name.
     #[must_use]
     pub fn tunnel_named(&self, name: &str) -> Option<TunnelId> {
-        self.tunnels.iter().find(|(_, tunnel)| tunnel.peer.name == name).map(|(id, _)| *id)
+        self.by_name.get(name).copied()
     }
 
     /// Whether no IKE SA is left, not even one that is being closed: time to leave.
@@ -119,20 +119,45 @@ impl Engine {
         self.by_ike.is_empty()
     }
 
+    /// One tunnel.
+    #[must_use]
+    pub fn status_of(&self, id: TunnelId) -> Option<TunnelStatus> {
+        self.tunnels.get(&id).map(|tunnel| self.tunnel_status(id, tunnel))
+    }
+
+    /// Whether nothing is left but configuration: no IKE SA in any state, no SA, no waiting packet, no timer.
+    /// Outputs may still wait.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.is_quiet()
+            && self.ike.is_idle()
+            && self.by_child.is_empty()
+            && self.database.inbound_len() == 0
+            && self.database.outbound_len() == 0
+            && self.tunnels.values().all(|tunnel| tunnel.waiting.is_empty() && tunnel.assigned.is_empty())
+            && self.poll_timeout().is_none()
+    }
+
     fn tunnel_status(&self, id: TunnelId, tunnel: &Tunnel) -> TunnelStatus {
         let state = match tunnel.activity {
             Activity::Up if tunnel.carries() => TunnelState::Up,
-            Activity::Up | Activity::Connecting(_) => TunnelState::Connecting,
+            Activity::Up if tunnel.child_pending => TunnelState::Connecting,
+            Activity::Up => tunnel
+                .child_retry
+                .map_or(TunnelState::Down, |at| TunnelState::Waiting(at.saturating_since(self.now))),
+            Activity::Connecting(_) => TunnelState::Connecting,
             Activity::Waiting(until) => TunnelState::Waiting(until.saturating_since(self.now)),
             Activity::Idle => TunnelState::Down,
         };
-        let ikes = tunnel.ikes.values().map(|ike| IkeStatus {
+        // One whose end has begun has no path.
+        let established = tunnel.ikes.values().filter_map(|ike| Some((ike, self.ike.path(ike.facts.ike)?)));
+        let ikes = established.map(|(ike, path)| IkeStatus {
             ike: ike.facts.ike,
             initiator: ike.facts.initiator,
             initiator_spi: ike.facts.initiator_spi,
             responder_spi: ike.facts.responder_spi,
             suite: ike.facts.suite,
-            path: ike.facts.path,
+            path,
             nat: ike.facts.nat,
             encapsulated: ike.facts.encapsulated,
             age: self.now.saturating_since(ike.since),
@@ -142,7 +167,10 @@ impl Engine {
             id,
             name: tunnel.peer.name.clone(),
             state,
-            cause: tunnel.cause.clone(),
+            cause: tunnel.cause.clone().or_else(|| {
+                let (child, cause) = tunnel.child_causes.first_key_value()?;
+                Some(alloc::format!("child {child}: {cause}"))
+            }),
             retries: tunnel.retries,
             ikes: ikes.collect(),
             children: tunnel.pairs.iter().map(|(child, pair)| self.child_status(*child, pair)).collect(),

@@ -5,7 +5,8 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use ikebana_core::{AddressRange, Instant, Secret, TrafficSelector, TrafficSelectors};
+use ikebana_core::{AddressRange, Flow, Identity, Instant, Secret, TrafficSelector, TrafficSelectors};
+use ikebana_esp::inner_flow;
 use ikebana_ike::{ChildConfig, ChildHandle, Established, IkeSaHandle, Mode, PeerConfig, SelectorTemplate};
 use ikebana_proposals::{ChildSuite, ProtocolId};
 use ikebana_sa_database::{InboundId, OutboundId, PolicyId};
@@ -47,6 +48,12 @@ pub(super) struct Tunnel {
     pub(super) activity: Activity,
     /// Whether it is to be up. Stopping a tunnel by hand makes it unwanted until it is started again.
     pub(super) wanted: bool,
+    /// Whether its peer has died and the next packet is to bring it up.
+    pub(super) trapped: bool,
+    /// Whether the last word to the outside was that packets can leave.
+    pub(super) told_up: bool,
+    /// Whether a child SA has been asked for and neither come nor failed yet.
+    pub(super) child_pending: bool,
     pub(super) ikes: BTreeMap<IkeSaHandle, Ike>,
     pub(super) pairs: BTreeMap<ChildHandle, Pair>,
     pub(super) policies: Vec<PolicyId>,
@@ -58,9 +65,13 @@ pub(super) struct Tunnel {
     pub(super) child_retry: Option<Instant>,
     pub(super) failures: u32,
     pub(super) child_failures: u32,
+    /// Why it is not up.
     pub(super) cause: Option<String>,
+    /// Why single child SAs are not up, by the names of their configurations.
+    pub(super) child_causes: BTreeMap<String, String>,
     pub(super) retries: u64,
-    pub(super) assigned: BTreeMap<IkeSaHandle, usize>,
+    /// Who has which of the addresses that are to be assigned.
+    pub(super) assigned: BTreeMap<IkeSaHandle, (usize, Identity)>,
 }
 
 /// An established IKE SA.
@@ -99,6 +110,9 @@ impl Tunnel {
             },
             activity: Activity::Idle,
             wanted: config.start != Start::Passive,
+            trapped: false,
+            told_up: false,
+            child_pending: false,
             ikes: BTreeMap::new(),
             pairs: BTreeMap::new(),
             policies: Vec::new(),
@@ -108,6 +122,7 @@ impl Tunnel {
             failures: 0,
             child_failures: 0,
             cause: None,
+            child_causes: BTreeMap::new(),
             retries: 0,
             assigned: BTreeMap::new(),
         }
@@ -140,6 +155,11 @@ impl Tunnel {
         self.ikes.keys().next_back().copied()
     }
 
+    /// Whether a packet without an SA brings it up.
+    pub(super) fn comes_up_on_traffic(&self) -> bool {
+        self.trapped || (self.wanted && self.config.start == Start::OnTraffic)
+    }
+
     /// Whether packets can leave: some pair has an outbound SA.
     pub(super) fn carries(&self) -> bool {
         self.pairs.values().any(|pair| pair.outbound.is_some())
@@ -151,6 +171,22 @@ impl Tunnel {
             self.pairs.values().any(|pair| pair.config.name == config.name && pair.inbound.is_some())
         };
         self.peer.children.iter().filter(|config| !served(config)).cloned().collect()
+    }
+
+    /// The child that would carry a packet.
+    pub(super) fn child_for(&self, flow: &Flow) -> Option<Arc<ChildConfig>> {
+        let carries = |child: &&Arc<ChildConfig>| {
+            self.known_traffic(child).is_some_and(|(local, remote)| {
+                local.matches(flow.local, flow.protocol, flow.local_port)
+                    && remote.matches(flow.remote, flow.protocol, flow.remote_port)
+            })
+        };
+        self.peer.children.iter().find(carries).cloned()
+    }
+
+    /// The child that would carry an IP packet of ours.
+    pub(super) fn child_of_packet(&self, packet: &[u8]) -> Option<Arc<ChildConfig>> {
+        self.child_for(&inner_flow(packet).ok()?.outbound())
     }
 
     /// The traffic of a child as far as it is known before any SA is there; `None` if it depends on what will

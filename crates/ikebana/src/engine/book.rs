@@ -1,0 +1,97 @@
+//! Answers to the endpoint's questions, from what the tunnels say.
+
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::sync::Arc;
+
+use ikebana_core::{Identity, Secret};
+use ikebana_ike::{
+    AddressDemand, Answer, Assignment, Credentials, IkeSaHandle, PeerConfig, PreSharedKeyRequest, Query,
+    SelectPeer, Uniqueness,
+};
+use ikebana_proposals::{IkeSuite, Prefer, Proposal, ProtocolId, SaPayload, select_ike};
+
+use super::TunnelId;
+use super::tunnel::Tunnel;
+
+/// The tunnels, as the endpoint sees them.
+pub(super) struct Book<'a> {
+    pub(super) tunnels: &'a mut BTreeMap<TunnelId, Tunnel>,
+    pub(super) by_name: &'a BTreeMap<String, TunnelId>,
+    pub(super) by_ike: &'a mut BTreeMap<IkeSaHandle, TunnelId>,
+}
+
+impl Book<'_> {
+    fn named(&mut self, name: &str) -> Option<&mut Tunnel> {
+        self.by_name.get(name).and_then(|id| self.tunnels.get_mut(id))
+    }
+}
+
+impl Credentials for Book<'_> {
+    fn select_peer(&mut self, peer: &SelectPeer) -> Option<Arc<PeerConfig>> {
+        let fits = |tunnel: &Tunnel| {
+            let from = tunnel.accepted_from();
+            tunnel.peer.remote_id.matches(&peer.remote_id)
+                && peer.local_id.as_ref().is_none_or(|wanted| tunnel.peer.local_id.is_same(wanted))
+                && (from.is_empty() || from.iter().any(|range| range.contains(peer.path.remote.ip())))
+        };
+        // The configuration that says most about the peer comes first. One that does not allow what was
+        // negotiated is taken only if there is no other, so that its name is in the refusal.
+        let rank = |tunnel: &Tunnel| {
+            (!allows(&tunnel.peer.proposals, &peer.suite), tunnel.peer.remote_id.openness())
+        };
+        let (id, tunnel) =
+            self.tunnels.iter().filter(|(_, tunnel)| fits(tunnel)).min_by_key(|(_, tunnel)| rank(tunnel))?;
+        self.by_ike.insert(peer.ike, *id);
+        Some(tunnel.peer.clone())
+    }
+
+    fn pre_shared_key(&mut self, request: &PreSharedKeyRequest) -> Option<Secret> {
+        self.named(&request.peer.name).map(|tunnel| tunnel.key.duplicate())
+    }
+
+    fn assign_address(&mut self, demand: &AddressDemand) -> Option<Assignment> {
+        self.named(&demand.peer.name)?.assign(demand)
+    }
+
+    fn answer(&mut self, query: &Query) -> Answer {
+        match query {
+            Query::SelectPeer(peer) => Answer::Peer(self.select_peer(peer)),
+            Query::PreSharedKey(request) => Answer::PreSharedKey(self.pre_shared_key(request)),
+            Query::AssignAddress(demand) => Answer::Address(self.assign_address(demand)),
+            _ => Answer::Peer(None),
+        }
+    }
+}
+
+impl Tunnel {
+    /// Addresses for a peer that asks: those it has already, what it asks for if that is free, or else the
+    /// first of the pool that nobody has.
+    fn assign(&mut self, demand: &AddressDemand) -> Option<Assignment> {
+        let used = |index: usize| self.assigned.values().any(|(used, _)| *used == index);
+        let mut free = (0..self.config.assign.len()).filter(|index| !used(*index)).peekable();
+        let first = free.peek().copied();
+        let wanted = free.find(|index| {
+            let offered = self.config.assign.get(*index);
+            offered.is_some_and(|offered| offered.addresses.iter().any(|ours| demand.wanted.contains(ours)))
+        });
+        // A client that has lost its memory comes back before its old IKE SA has gone.
+        let same =
+            |who: &Identity| self.peer.uniqueness != Uniqueness::Keep && who.is_same(&demand.remote_id);
+        let had = self.assigned.values().find(|(_, who)| same(who)).map(|(index, _)| *index);
+        let index = had.or(wanted).or(first)?;
+        self.assigned.insert(demand.ike, (index, demand.remote_id.clone()));
+        self.config.assign.get(index).cloned()
+    }
+}
+
+/// Whether proposals allow a suite that was agreed on before the peer was known.
+fn allows(proposals: &[Proposal], suite: &IkeSuite) -> bool {
+    let mut agreed = Proposal::empty(ProtocolId::IKE);
+    agreed.encryption.push(suite.encryption);
+    agreed.integrity.extend(suite.integrity);
+    agreed.prf.push(suite.prf);
+    agreed.key_exchange.push(suite.key_exchange);
+    let offer = SaPayload::offer(&[agreed], &[]);
+    select_ike(proposals, &offer, Prefer::Local).is_ok()
+}

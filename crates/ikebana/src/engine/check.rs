@@ -1,0 +1,52 @@
+//! What a tunnel's configuration has to be like.
+
+use alloc::string::ToString;
+
+use ikebana_crypto::CryptoProvider;
+use ikebana_proposals::{Proposal, ProtocolId, SequenceNumbersId};
+
+use super::{ConfigError, Start, TunnelConfig};
+
+/// Says at once what would otherwise be found out packet by packet.
+pub(super) fn check(config: &TunnelConfig, provider: &CryptoProvider) -> Result<(), ConfigError> {
+    let tunnel = || config.peer.name.clone();
+    if config.peer.children.is_empty() {
+        return Err(ConfigError::NoChildren(tunnel()));
+    }
+    if config.remote.is_none() && config.start != Start::Passive {
+        return Err(ConfigError::NoRemote(tunnel()));
+    }
+    if config.remote.is_some_and(|remote| remote.is_ipv4() != config.local.is_ipv4()) {
+        return Err(ConfigError::AddressFamilies(tunnel()));
+    }
+    if provider.restrict(&config.peer.proposals).is_empty() {
+        return Err(ConfigError::NoProposals { tunnel: tunnel(), child: None });
+    }
+    for (index, child) in config.peer.children.iter().enumerate() {
+        let name = || child.name.clone();
+        if config.peer.children.iter().take(index).any(|other| other.name == child.name) {
+            return Err(ConfigError::ChildNameInUse { tunnel: tunnel(), child: name() });
+        }
+        if let Some(other) = child.proposals.iter().find(|proposal| proposal.protocol != ProtocolId::ESP) {
+            let proposal = other.to_string();
+            return Err(ConfigError::OnlyEsp { tunnel: tunnel(), child: name(), proposal });
+        }
+        if provider.restrict(&child.proposals).is_empty() {
+            return Err(ConfigError::NoProposals { tunnel: tunnel(), child: Some(name()) });
+        }
+        let window = child.replay_window;
+        let fits = match window {
+            0 => !child.proposals.iter().any(has_esn),
+            _ => window.is_power_of_two() && (64..=8_192).contains(&window),
+        };
+        if !fits {
+            return Err(ConfigError::ReplayWindow { tunnel: tunnel(), child: name(), window });
+        }
+    }
+    Ok(())
+}
+
+/// Extended sequence numbers are told apart by the window, so they need one (RFC 4303 2.2.1).
+fn has_esn(proposal: &Proposal) -> bool {
+    proposal.sequence.contains(&SequenceNumbersId::ESN)
+}

@@ -1,0 +1,28 @@
+//! Engines over a simulated network, in virtual time.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::cast_possible_truncation,
+    clippy::wildcard_enum_match_arm,
+    reason = "tests"
+)]
+
+mod packet;
+mod rogue;
+mod setup;
+mod world;
+
+mod addresses;
+mod coming_up;
+mod dead_peer;
+mod diagnosis;
+mod inner_side;
+mod lifetimes;
+mod modes;
+mod nat;
+mod rekeying;
+mod reload;
+mod schedules;
+mod several;
+mod simultaneous;
