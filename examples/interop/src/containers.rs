@@ -113,6 +113,7 @@ fn compose_file() -> String {
         format!(
             "  {name}:
     build: ./{name}
+    image: ikebana-interop-{name}
     # Reaps what the daemons leave behind.
     init: true
     cap_add: [NET_ADMIN]
@@ -160,10 +161,7 @@ impl Containers {
             Side::Us => "us",
             Side::Them => "them",
         };
-        Place::Container {
-            name: self.compose.container(service),
-            shared: self.compose.folder.join("state"),
-        }
+        Place::Container { name: self.compose.container(service), shared: self.compose.folder.join("state") }
     }
 }
 

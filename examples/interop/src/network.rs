@@ -172,11 +172,7 @@ impl Network {
                 .and_then(|counter| counter.get("packets")?.as_u64())
                 .with_context(|| format!("nft has no counter {name}"))
         };
-        Ok(WireCounters {
-            esp: packets("n_esp")?,
-            esp_in_udp: packets("n_udp")?,
-            clear: packets("n_clear")?,
-        })
+        Ok(WireCounters { esp: packets("n_esp")?, esp_in_udp: packets("n_udp")?, clear: packets("n_clear")? })
     }
 
     pub(crate) fn reset_counters(&self) -> Result<()> {
@@ -283,7 +279,9 @@ fn protected_script(end: End) -> String {
         "set -e
         ip addr add {inner}/32 dev lo
         ip addr add {second}/32 dev lo
-        [ ! -e /proc/sys/net/ipv6 ] || ip addr add {inner6}/128 dev lo nodad
+        # Container engines turn IPv6 off unless told otherwise.
+        [ \"$(cat /proc/sys/net/ipv6/conf/lo/disable_ipv6 2>/dev/null)\" != 0 ] ||
+            ip addr add {inner6}/128 dev lo nodad
         nft -f - <<'N'
 table inet ikei {{
   counter n_clear {{ }}

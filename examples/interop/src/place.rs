@@ -67,6 +67,9 @@ impl Place {
         let pid_file = inside.join(format!("{label}.pid"));
         let out_file = inside.join(format!("{label}.out"));
         let script = format!("echo $$ >{}\n{setup}\nexec {command}", pid_file.display());
+        let pid_on_host = folder.join(format!("{label}.pid"));
+        // What an earlier process left must not be taken for this one's.
+        let _ = std::fs::remove_file(&pid_on_host);
         let child = match self {
             Place::Namespace { name } => {
                 let out =
@@ -92,7 +95,10 @@ impl Place {
                 None
             }
         };
-        let pid_on_host = folder.join(format!("{label}.pid"));
+        wait::until(&format!("{label} to begin"), Duration::from_secs(10), || {
+            let pid = std::fs::read_to_string(&pid_on_host).unwrap_or_default();
+            Ok(if pid.ends_with('\n') { Ok(()) } else { Err("it has not written its pid".to_owned()) })
+        })?;
         Ok(Process { place: self.clone(), pid_file: pid_on_host, child, label: label.to_owned() })
     }
 

@@ -56,6 +56,6 @@ pub(crate) fn until<T>(
         if Instant::now() >= end {
             bail!("timed out after {} s waiting for {what}: {state}", limit.as_secs());
         }
-        pause(Duration::from_millis(30))?;
+        pause(Duration::from_millis(20))?;
     }
 }

@@ -1,5 +1,7 @@
 //! Our own gateway, driven as a person would: a configuration file and the command line.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -78,7 +80,10 @@ impl Daemon for Gateway {
         self.initiates = plan.initiates();
         let mut file = Table::new();
         file.insert("tunnel".to_owned(), Value::Array(vec![Value::Table(tunnel(plan))]));
-        std::fs::write(self.folder.join("gateway.toml"), file.to_string())?;
+        let path = self.folder.join("gateway.toml");
+        std::fs::write(&path, file.to_string())?;
+        // It holds a key, and the gateway would rightly complain.
+        std::fs::set_permissions(&path, Permissions::from_mode(0o600))?;
         // An initiator starts its tunnel as soon as it runs, so it is started by `initiate`.
         if self.initiates { Ok(()) } else { self.start() }
     }
