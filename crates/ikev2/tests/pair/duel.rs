@@ -99,6 +99,14 @@ impl Duel {
         duel
     }
 
+    /// A host comes back without knowing anything.
+    pub(crate) fn restart(&mut self, host: usize, setup: &Setup) {
+        let [a, b] = Self::strangers(setup, false).hosts;
+        self.hosts[host] = if host == 0 { a } else { b };
+        self.looked_at[host] = 0;
+        self.gap_allowed = true;
+    }
+
     pub(crate) fn initiate(&mut self, from: usize) -> IkeSaHandle {
         let socket = |index: usize| (self.hosts[index].address, 500).into();
         let path = Path::new(socket(from), socket(1 - from));

@@ -263,6 +263,18 @@ fn fragments_too_small_or_too_many_are_refused() {
 }
 
 #[test]
+fn only_the_first_fragment_says_what_the_first_payload_is() {
+    // RFC 7383 2.5: the next payload field of the other fragments is zero.
+    let cipher = cipher("aes128gcm16-prfsha256-modp2048");
+    let mut iv = IvSource { counter: &mut 1, rng: &mut Fixed };
+    let fragments = seal_fragments(&*cipher, &header(), &[vendor(300)], 120, &mut iv).unwrap();
+    let first: Vec<_> =
+        fragments.iter().map(|octets| open_fragment(&*cipher, octets).unwrap().first).collect();
+    assert_eq!(first[0], PayloadType::VENDOR_ID);
+    assert!(first.len() > 3 && first[1..].iter().all(|kind| *kind == PayloadType::NONE));
+}
+
+#[test]
 fn every_fragment_takes_an_iv_of_its_own() {
     let cipher = cipher("aes256ccm8-prfsha256-modp2048");
     let mut counter = 5;
