@@ -132,6 +132,7 @@ fn eap(packet: &[u8]) -> String {
     };
     let [kind, data @ ..] = rest else { return format!("{code_name} {identifier}") };
     let kind_name = match kind {
+        1 if data.is_empty() => "Identity".to_owned(),
         1 => format!("Identity {}", text::text_or_hex(data)),
         2 => format!("Notification {}", text::text_or_hex(data)),
         3 => format!("Nak {}", text::hex(data)),
