@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ikebana_core::{EspSpi, Flow, Instant, Lifetime};
+use ikebana_core::{EspSpi, Flow, IdentityPattern, Instant, Lifetime};
 use ikebana_sa_database::*;
 use ikebana_testkit::SeededRng;
 
@@ -317,4 +317,20 @@ fn removing_a_tunnel_returns_its_sas_and_leaves_others_and_reports_no_events_of_
     assert_eq!((database.inbound_len(), database.outbound_len()), (0, 1));
     assert_eq!(database.outbound_of(TunnelId(2)).collect::<Vec<_>>(), [other]);
     assert_eq!(database.poll_event(), None);
+}
+
+#[test]
+fn an_authorization_allows_selectors_only_if_it_has_both_sides_of_them() {
+    let selectors =
+        |local: &str, remote: &str| Selectors::new(local.parse().unwrap(), remote.parse().unwrap());
+    let entry = PeerAuthorization {
+        identity: IdentityPattern::Any,
+        peer: "branch".into(),
+        remote: "10.64.0.0/16".parse().unwrap(),
+        local: "10.0.0.0/16".parse().unwrap(),
+    };
+    assert!(entry.allows(&selectors("10.0.1.0/24", "10.64.1.0/24")));
+    assert!(!entry.allows(&selectors("10.1.0.0/24", "10.64.1.0/24")));
+    assert!(!entry.allows(&selectors("10.0.1.0/24", "10.65.1.0/24")));
+    assert_eq!(entry.limit(&selectors("10.1.0.0/24", "10.64.1.0/24")), None);
 }
