@@ -176,3 +176,6 @@ pub(crate) struct SignedOctets<'a> {
     /// The body of its ID payload, reserved octets as sent.
     pub(crate) identity: &'a [u8],
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@ use ikebana_core::codec::Problem;
 use ikebana_ike::{ExchangeType, Flags};
 
 use super::*;
-use crate::wire::limits::MAX_PAYLOADS;
+use crate::wire::limits::{MAX_MESSAGE_OCTETS, MAX_PAYLOADS};
 use crate::wire::{Envelope, NotifyPayload, NotifyType, envelope};
 
 fn header() -> IkeHeader {
@@ -212,4 +212,10 @@ fn payloads_are_accepted_in_any_order() {
         let octets = encode_clear(&header(), &order).unwrap();
         assert_eq!(parse_clear(&octets).unwrap().payloads, order);
     }
+}
+
+#[test]
+fn text_longer_than_a_message_is_refused_unread() {
+    let error = parse_chain(PayloadType::VENDOR_ID, &[0; MAX_MESSAGE_OCTETS + 1]).unwrap_err();
+    assert_eq!(error, WireError::new("message", Problem::BadLength(MAX_MESSAGE_OCTETS + 1)).into());
 }
