@@ -44,13 +44,13 @@ fn call_anything(pair: &mut Pair, rng: &mut SeededRng) {
     let config = peer.children[0].clone();
     let endpoint = &mut pair.hosts[host].endpoint;
     match rng.below(16) {
-        0 if pair.now < Instant::from_secs(30) => drop(endpoint.initiate(now, peer, path)),
-        1 => drop(endpoint.create_child(now, ike, config, None)),
-        2 => drop(endpoint.rekey_child(now, child)),
-        3 => drop(endpoint.delete_child(now, child)),
-        4 => drop(endpoint.rekey(now, ike)),
-        5 => drop(endpoint.probe(now, ike)),
-        6 => drop(endpoint.close(now, ike)),
+        0 if pair.now < Instant::from_secs(30) => _ = endpoint.initiate(now, peer, path),
+        1 => _ = endpoint.create_child(now, ike, config, None),
+        2 => _ = endpoint.rekey_child(now, child),
+        3 => _ = endpoint.delete_child(now, child),
+        4 => _ = endpoint.rekey(now, ike),
+        5 => _ = endpoint.probe(now, ike),
+        6 => _ = endpoint.close(now, ike),
         7 => endpoint.handle_child_signal(now, child, ChildSignal::Traffic),
         8 => endpoint.handle_child_signal(now, child, ChildSignal::SoftExpired),
         9 => endpoint.handle_timeout(now),
@@ -62,9 +62,9 @@ fn call_anything(pair: &mut Pair, rng: &mut SeededRng) {
             ];
             let count = answers.len() as u64;
             let answer = answers.into_iter().nth(usize::try_from(rng.below(count)).unwrap()).unwrap();
-            drop(endpoint.answer(now, QueryId::new(rng.below(30)), answer));
+            _ = endpoint.answer(now, QueryId::new(rng.below(30)), answer);
         }
-        11 => drop(endpoint.children(ike).count()),
+        11 => _ = endpoint.children(ike).count(),
         _ => {
             // Drained late, if at all.
             if rng.happens(500) {
@@ -223,7 +223,7 @@ fn transcript(seed: u64, pestered: bool) -> (Transcript, String) {
             if let Some(ike) = ikes.first()
                 && step % 5 == index as u64
             {
-                drop(pair.hosts[index].endpoint.rekey(now, *ike));
+                _ = pair.hosts[index].endpoint.rekey(now, *ike);
             }
         }
         pair.drain();
@@ -394,7 +394,7 @@ fn promise_6_every_handle_gets_exactly_one_terminal_event() {
             let (ike, now) = (pair.ike(host), pair.now);
             pair.hosts[host].endpoint.close(now, ike).unwrap();
             // A second close is legal, and ends nothing twice.
-            drop(pair.hosts[host].endpoint.close(now, ike));
+            _ = pair.hosts[host].endpoint.close(now, ike);
         }
     };
     ends(&open_setup(1), close(A));

@@ -83,17 +83,17 @@ fn act(pair: &mut Pair, rng: &mut SeededRng, lifetimes: bool) {
         (0..=1, _, _) | (_, None, _) if ikes.len() < 3 => {
             pair.initiate(host);
         }
-        (2..=5, _, Some(child)) => drop(endpoint.rekey_child(now, child)),
-        (6..=8, Some(ike), _) => drop(endpoint.rekey(now, ike)),
-        (9..=10, _, Some(child)) => drop(endpoint.delete_child(now, child)),
-        (11..=13, Some(ike), _) => drop(endpoint.create_child(now, ike, config, None)),
-        (14, Some(ike), _) => drop(endpoint.close(now, ike)),
+        (2..=5, _, Some(child)) => _ = endpoint.rekey_child(now, child),
+        (6..=8, Some(ike), _) => _ = endpoint.rekey(now, ike),
+        (9..=10, _, Some(child)) => _ = endpoint.delete_child(now, child),
+        (11..=13, Some(ike), _) => _ = endpoint.create_child(now, ike, config, None),
+        (14, Some(ike), _) => _ = endpoint.close(now, ike),
         (15, _, Some(child)) => {
             let signals = [ChildSignal::Traffic, ChildSignal::SoftExpired, ChildSignal::HardExpired];
             endpoint.handle_child_signal(now, child, *rng.pick(&signals[..if lifetimes { 3 } else { 2 }]));
         }
         (16, _, _) => pair.network.set_all_links(LinkConfig::CUT),
-        (17, Some(ike), _) => drop(endpoint.probe(now, ike)),
+        (17, Some(ike), _) => _ = endpoint.probe(now, ike),
         _ => {
             let link = link(rng);
             pair.network.set_all_links(link);

@@ -188,11 +188,11 @@ struct Rng(Arc<Mutex<Chances>>, SeededRng);
 impl SecureRandom for Rng {
     fn fill_public(&mut self, out: &mut [u8]) {
         // Nonces are the only public draws of 32 octets.
-        match out.len() {
-            32 => {
-                out.copy_from_slice(&self.0.lock().unwrap().nonces.pop_front().expect("a nonce was recorded"))
-            }
-            _ => self.1.fill_public(out),
+        if out.len() == 32 {
+            let nonce = self.0.lock().unwrap().nonces.pop_front().expect("a nonce was recorded");
+            out.copy_from_slice(&nonce);
+        } else {
+            self.1.fill_public(out);
         }
     }
 
@@ -379,11 +379,9 @@ impl Player {
         }
         let header = frame.header();
         match (header.exchange, frame.proposed(), self.established) {
-            (ExchangeType::IKE_SA_INIT, ..) => {
-                if self.sent.is_empty() {
-                    let path = Path::new(frame.path.remote, frame.path.local);
-                    self.endpoint.initiate(NOW, self.peer.clone(), path).unwrap();
-                }
+            (ExchangeType::IKE_SA_INIT, ..) if self.sent.is_empty() => {
+                let path = Path::new(frame.path.remote, frame.path.local);
+                self.endpoint.initiate(NOW, self.peer.clone(), path).unwrap();
             }
             (ExchangeType::CREATE_CHILD_SA, Some((ProtocolId::IKE, _)), Some(ike)) => {
                 self.endpoint.rekey(NOW, ike).unwrap();
