@@ -144,6 +144,7 @@ impl<'a> Execution<'a> {
                     found.and_then(Json::as_u64).is_some_and(|found| found >= *value)
                 })
             }
+            Step::ExpectSuite => self.expect_suite(),
             Step::ExpectWire { kind } => self.expect_wire(*kind),
             Step::NoLeaks => self.no_leaks(),
             Step::HalfOpen => self.half_open(),
@@ -317,6 +318,24 @@ impl<'a> Execution<'a> {
             let status = self.daemon(Side::Us)?.status()?.context("our gateway does not run")?;
             let found = status.pointer(&pointer);
             Ok(if fits(found) { Ok(()) } else { Err(format!("it is {found:?}")) })
+        })
+    }
+
+    fn expect_suite(&mut self) -> Result<()> {
+        let (ike, esp) = (&self.scenario.ike, &self.scenario.esp);
+        wait::until(&format!("our status to name {ike} and {esp}"), Duration::from_secs(5), || {
+            let status = self.daemon(Side::Us)?.status()?.context("our gateway does not run")?;
+            let text = |value: &Json, key: &str| value.pointer(key).and_then(Json::as_str).map(str::to_owned);
+            let children = status.pointer("/tunnels/0/children").and_then(Json::as_array);
+            let child = children
+                .into_iter()
+                .flatten()
+                // An inbound SA that a rekey left for late packets says nothing.
+                .find(|child| text(child, "/spi_out").is_some_and(|spi| !spi.is_empty()));
+            let found =
+                (text(&status, "/tunnels/0/ike/suite"), child.and_then(|child| text(child, "/suite")));
+            let fits = found.0.as_ref() == Some(ike) && found.1.as_ref() == Some(esp);
+            Ok(if fits { Ok(()) } else { Err(format!("it names {found:?}")) })
         })
     }
 

@@ -84,6 +84,9 @@ pub(crate) struct Scenario {
     /// Keys of our `[[tunnel]]` that differ from the defaults.
     #[serde(default)]
     pub(crate) us: Table,
+    /// Keys of our `[gateway]`.
+    #[serde(default)]
+    pub(crate) gateway: Table,
     /// The peer's settings that differ from the defaults.
     #[serde(default)]
     pub(crate) them: PeerSettings,

@@ -137,6 +137,8 @@ pub(crate) enum Step {
         #[serde(default = "default_timeout")]
         seconds: u64,
     },
+    /// Our status names exactly the scenario's proposals as what was chosen.
+    ExpectSuite,
     /// How our packets crossed the wire so far.
     ExpectWire {
         kind: Wire,
@@ -155,6 +157,7 @@ impl Step {
             Step::ExpectCause { .. }
                 | Step::ExpectStatus { .. }
                 | Step::ExpectStatusAtLeast { .. }
+                | Step::ExpectSuite
                 | Step::ExpectWire { .. }
                 | Step::ExpectLog { who: Side::Us, .. }
         )

@@ -79,6 +79,7 @@ impl Daemon for Gateway {
         self.end("KILL")?;
         self.initiates = plan.initiates();
         let mut file = Table::new();
+        file.insert("gateway".to_owned(), Value::Table(plan.scenario.gateway.clone()));
         file.insert("tunnel".to_owned(), Value::Array(vec![Value::Table(tunnel(plan))]));
         let path = self.folder.join("gateway.toml");
         std::fs::write(&path, file.to_string())?;
