@@ -3,9 +3,10 @@
 use alloc::vec::Vec;
 
 use ikebana_core::{IkeSpi, Path};
+use ikebana_crypto::CryptoProvider;
 use ikebana_ike::nat::detection_hash;
 use ikebana_ike::{Encapsulation, ExchangeType, Flags, IkeHeader, NatSituation};
-use ikebana_proposals::{IkeSuite, Proposal, SaPayload, select_ike};
+use ikebana_proposals::{IkeSuite, KeyExchangeId, Proposal, SaPayload, select_ike};
 
 use crate::context::Context;
 use crate::payloads::{Payloads, notify};
@@ -75,6 +76,26 @@ pub(crate) fn detect_nat(
         &sources,
         destination.map(|notify| notify.data.as_slice()),
     )
+}
+
+/// Proposals as this provider and this crate can carry them out.
+///
+/// Additional key exchanges (RFC 9370) need exchanges that are not here, so a proposal that insists on one is
+/// dropped: agreeing on it and then leaving it out would be worse than not to agree.
+pub(crate) fn usable(provider: &CryptoProvider, proposals: &[Proposal]) -> Vec<Proposal> {
+    let simple: Vec<Proposal> = proposals
+        .iter()
+        .filter(|proposal| needs_no_more_than_one_exchange(proposal))
+        .map(|proposal| Proposal { additional: Default::default(), ..proposal.clone() })
+        .collect();
+    provider.restrict(&simple)
+}
+
+/// Whether a proposal leaves it open to do without additional key exchanges.
+pub(crate) fn needs_no_more_than_one_exchange(proposal: &Proposal) -> bool {
+    let optional =
+        |methods: &Vec<KeyExchangeId>| methods.is_empty() || methods.contains(&KeyExchangeId::NONE);
+    proposal.additional.iter().all(optional)
 }
 
 /// Whether a peer's configuration allows the suite that was agreed before the peer was known.

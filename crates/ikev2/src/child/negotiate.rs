@@ -10,6 +10,7 @@ use ikebana_ike::{ChildConfig, ChildFailure, Mode, SelectorMismatch};
 use ikebana_proposals::{ChildSuite, Chosen, Proposal, ProposalMismatch, SaPayload, select_child};
 
 use super::selectors::{self, Ends};
+use crate::init::{needs_no_more_than_one_exchange, usable};
 use crate::wire::NotifyType;
 
 /// What the peer wants, from our point of view.
@@ -94,14 +95,18 @@ pub(crate) fn usable_proposals(
     config: &ChildConfig,
     key_exchange: bool,
 ) -> Vec<Proposal> {
-    let mut proposals = provider.restrict(&config.proposals);
-    if !key_exchange {
-        // RFC 7296 1.2: the first child SA has no key exchange of its own.
-        for proposal in &mut proposals {
-            proposal.key_exchange.clear();
+    if key_exchange {
+        return usable(provider, &config.proposals);
+    }
+    // RFC 7296 1.2: the first child SA has no key exchange of its own, so none needs to be possible.
+    let mut proposals: Vec<Proposal> = Vec::new();
+    for proposal in config.proposals.iter().filter(|proposal| needs_no_more_than_one_exchange(proposal)) {
+        let plain = proposal.without_key_exchange();
+        if !proposals.contains(&plain) {
+            proposals.push(plain);
         }
     }
-    proposals
+    usable(provider, &proposals)
 }
 
 fn select(

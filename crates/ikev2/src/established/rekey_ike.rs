@@ -14,6 +14,7 @@ use super::create::FreshKey;
 use super::{End, Established, Exchange, Fate, Leg, REPLACED_TIMEOUT, Task};
 use crate::collision::{Nonces, Winner, decide};
 use crate::context::Context;
+use crate::init::usable;
 use crate::keys::Contributions;
 use crate::payloads::{Payloads, notify, wanted_group};
 use crate::sa::IkeSa;
@@ -57,7 +58,7 @@ impl RekeyIkeExchange {
 impl Established {
     /// Asks the peer for a new IKE SA in place of the current one.
     pub(super) fn send_ike_rekey(&mut self, cx: &mut Context<'_>) {
-        let proposals = cx.provider.restrict(&self.peer.proposals);
+        let proposals = usable(cx.provider, &self.peer.proposals);
         let mut groups = Vec::new();
         for group in proposals.iter().flat_map(|proposal| &proposal.key_exchange) {
             if !groups.contains(group) {
@@ -160,7 +161,7 @@ impl Established {
         }
         let wanted = (error.kind == NotifyType::INVALID_KE_PAYLOAD).then(|| wanted_group(error)).flatten();
         if let Some(group) = wanted.filter(|group| groups.contains(group) && !tried.contains(group)) {
-            let proposals = cx.provider.restrict(&self.peer.proposals);
+            let proposals = usable(cx.provider, &self.peer.proposals);
             self.send_ike_rekey_with(cx, &proposals, groups, group, tried);
             return;
         }
@@ -221,7 +222,7 @@ impl Established {
         let syntax = || notify(NotifyType::INVALID_SYNTAX, Vec::new());
         let refuse = || notify(NotifyType::NO_PROPOSAL_CHOSEN, Vec::new());
         let theirs = payloads.nonce().ok_or_else(syntax)?;
-        let local = cx.provider.restrict(&self.peer.proposals);
+        let local = usable(cx.provider, &self.peer.proposals);
         let offer = payloads.sa().ok_or_else(syntax)?;
         let chosen = select_ike(&local, offer, self.peer.prefer).map_err(|_| refuse())?;
         let remote_spi = new_spi(&chosen).ok_or_else(syntax)?;

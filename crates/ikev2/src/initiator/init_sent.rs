@@ -18,7 +18,7 @@ use super::{Attempt, KeyWanted};
 use crate::auth::Transcript;
 use crate::connection::State;
 use crate::context::Context;
-use crate::init::{clear_header, detect_nat, nat_payloads};
+use crate::init::{clear_header, detect_nat, nat_payloads, usable};
 use crate::keys::{Contributions, IkeKeys};
 use crate::payloads::{Payloads, notify, wanted_group};
 use crate::sa::{IkeSa, Route};
@@ -74,7 +74,7 @@ impl InitSent {
         path: Path,
         initial_contact: bool,
     ) -> Result<Self, ApiError> {
-        let proposals = cx.provider.restrict(&peer.proposals);
+        let proposals = usable(cx.provider, &peer.proposals);
         let group = proposals
             .iter()
             .flat_map(|proposal| &proposal.key_exchange)
@@ -188,6 +188,10 @@ impl InitSent {
             return Err(unusable);
         }
         let chosen = confirm_ike(&self.offer, sa).map_err(|_| unusable)?;
+        // RFC 7296 3.3.1: the first IKE SA's SPIs are in the header, and nowhere else.
+        if !chosen.spi.is_empty() {
+            return Err(unusable);
+        }
         if chosen.suite.key_exchange != self.group || key.group != self.group {
             return Err(unusable);
         }

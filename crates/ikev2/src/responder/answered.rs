@@ -16,7 +16,7 @@ use super::failed;
 use crate::auth::Transcript;
 use crate::connection::State;
 use crate::context::Context;
-use crate::init::{clear_header, detect_nat, nat_payloads};
+use crate::init::{clear_header, detect_nat, nat_payloads, usable};
 use crate::keys::{Contributions, IkeKeys};
 use crate::payloads::{Payloads, notify};
 use crate::sa::{IkeSa, Request, Route, Verified};
@@ -117,9 +117,13 @@ impl InitRequest {
         let (Some(sa), Some(key)) = (self.payloads.sa(), self.payloads.key_exchange()) else {
             return Err(Refusal::Unusable);
         };
-        let local = cx.provider.restrict(&listener.proposals);
+        let local = usable(cx.provider, &listener.proposals);
         let chosen = select_ike(&local, sa, listener.prefer)
             .map_err(|mismatch| Refusal::Mismatch(Box::new(mismatch)))?;
+        // RFC 7296 3.3.1: the first IKE SA's SPIs are in the header, and nowhere else.
+        if !chosen.spi.is_empty() {
+            return Err(Refusal::Unusable);
+        }
         let group = chosen.suite.key_exchange;
         if key.group != group {
             return Err(Refusal::Group(group));
