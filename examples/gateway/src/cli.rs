@@ -7,11 +7,12 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{self, Config};
+use crate::config::{self, Config, LogFormat};
 use crate::control::{Request, Response, ask};
 use crate::decode::{self, DecodeArgs};
 use crate::demo::{self, DemoArgs};
-use crate::{gateway, logging};
+use crate::gateway::{self, Overrides};
+use crate::logging;
 
 const CONTROL: &str = "/run/ikebana.sock";
 
@@ -44,7 +45,7 @@ enum Command {
 #[derive(Args)]
 struct Up {
     /// The tunnel to bring up in a running gateway
-    #[arg(required_unless_present = "config", conflicts_with_all = ["config", "tun", "log"])]
+    #[arg(required_unless_present = "config", conflicts_with_all = ["config", "tun", "log", "log_format"])]
     name: Option<String>,
     /// Run a gateway with this configuration file, in the foreground
     #[arg(short, long, value_name = "FILE")]
@@ -55,6 +56,9 @@ struct Up {
     /// What to log: error, warn, info, debug, trace, or directives such as info,ikebana_ikev2=trace
     #[arg(long, value_name = "FILTER")]
     log: Option<String>,
+    /// How to log, in place of the configuration's
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    log_format: Option<LogFormat>,
     /// Path of the control socket, in place of the configuration's
     #[arg(long, value_name = "PATH")]
     control: Option<PathBuf>,
@@ -114,12 +118,12 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
             }
             (None, Some(file)) => {
                 let mut config = load(&file)?;
-                let gateway = &mut config.gateway;
-                gateway.tun = up.tun.unwrap_or_else(|| gateway.tun.clone());
-                gateway.control = up.control.unwrap_or_else(|| gateway.control.clone());
-                gateway.log = up.log.unwrap_or_else(|| gateway.log.clone());
+                let overrides =
+                    Overrides { tun: up.tun, control: up.control, log: up.log, log_format: up.log_format };
+                overrides.apply(&mut config.gateway);
+                let gateway = &config.gateway;
                 logging::start(&gateway.log, gateway.log_format).context("what to log")?;
-                gateway::run(&file, config).map(|()| ExitCode::SUCCESS)
+                gateway::run(&file, config, overrides).map(|()| ExitCode::SUCCESS)
             }
             (None, None) => bail!("give a configuration file with -c, or a tunnel's name"),
         },

@@ -131,7 +131,6 @@ fn inner_packets_cross() {
         wait(&[tun.as_fd()], Some(Duration::from_secs(5))).unwrap();
         assert!(tun.receive(&mut batch).unwrap() > 0, "no packet came out of the device");
         let packets = batch.slots().map(|(slot, place)| slot[place].to_vec());
-        // The kernel also sends its own IPv6 neighbour discovery.
         if let Some(packet) = packets.into_iter().find(|packet| packet[0] == 0x45) {
             break packet;
         }

@@ -55,6 +55,21 @@ fn a_tunnel_without_a_remote_waits_for_the_peer() {
 }
 
 #[test]
+fn a_selector_that_is_shown_reads_back_as_the_same_selector() {
+    for text in [
+        "dynamic",
+        "dynamic[udp/53]",
+        "dynamic[icmp/0]",
+        "dynamic[icmp/3(4)]",
+        "dynamic[tcp/opaque]",
+        "10.1.0.0/16",
+    ] {
+        let selector = value::selector(text).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(value::selector(&selector_text(&selector)), Ok(selector), "{text}");
+    }
+}
+
+#[test]
 fn every_key_is_read() {
     let text = r#"
 [gateway]
@@ -115,7 +130,7 @@ tunnels = ["net"]
     assert!(tunnel.psk.key().is_some_and(|key| key.len() == 16 && key.expose()[1] == 0x11));
     assert_eq!(tunnel.proposals[1].to_string(), "aes256gcm16-prfsha384-ecp384");
     let selectors: Vec<String> = tunnel.local_ts.iter().map(selector_text).collect();
-    assert_eq!(selectors, ["10.1.0.0/16[tcp/80]", "dynamic[17/53]"]);
+    assert_eq!(selectors, ["10.1.0.0/16[tcp/80]", "dynamic[udp/53]"]);
     assert_eq!(tunnel.start, Start::OnTraffic);
     assert_eq!(tunnel.lifetime.soft_time, Some(Duration::from_secs(5_400)));
     assert_eq!(tunnel.lifetime.hard_time, Some(Duration::from_secs(7_200)));

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use ikebana_core::Secret;
-use ikebana_core::selector::{PortRange, TrafficSelector};
+use ikebana_core::selector::{AddressRange, TrafficSelector};
 use ikebana_ike::config::SelectorTemplate;
 
 use super::problem::hint;
@@ -169,8 +169,12 @@ pub(super) fn selector(text: &str) -> Result<SelectorTemplate, String> {
 pub fn selector_text(selector: &SelectorTemplate) -> String {
     match selector {
         SelectorTemplate::Fixed(fixed) => fixed.to_string(),
-        SelectorTemplate::Dynamic { protocol: 0, ports } if *ports == PortRange::ANY => "dynamic".to_owned(),
-        SelectorTemplate::Dynamic { protocol, ports } => format!("dynamic[{protocol}/{ports}]"),
+        SelectorTemplate::Dynamic { protocol, ports } => {
+            // What stands in brackets depends on the protocol: ports, or types and codes.
+            let addresses = AddressRange::ALL_V4;
+            let any = TrafficSelector { protocol: *protocol, addresses, ports: *ports };
+            any.to_string().replacen(&addresses.to_string(), "dynamic", 1)
+        }
     }
 }
 

@@ -13,4 +13,4 @@ mod tunnels;
 pub use node::Node;
 pub use os::{Clock, OsRandom};
 pub use resolve::{Resolved, Resolver};
-pub use run::run;
+pub use run::{Overrides, run};

@@ -15,7 +15,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use super::inner::Inner;
 use super::tunnels::Tunnels;
 use super::{Node, Resolver, overview};
-use crate::config::{self, Config, Gateway};
+use crate::config::{self, Config, Gateway, LogFormat};
 use crate::control::{Call, Request, Response, Server};
 use crate::io::{Readiness, Sockets, Waker, wait};
 use crate::status::Status;
@@ -25,17 +25,43 @@ const FAREWELL: Duration = Duration::from_secs(3);
 /// How many batches are taken from the TUN device before the sockets have their turn.
 const TURNS: usize = 4;
 
-/// Runs a gateway with the configuration in `file` until it is told to stop.
+/// What the command line says in place of the configuration's `[gateway]`.
+#[derive(Clone, Debug, Default)]
+pub struct Overrides {
+    /// `tun`
+    pub tun: Option<String>,
+    /// `control`
+    pub control: Option<PathBuf>,
+    /// `log`
+    pub log: Option<String>,
+    /// `log_format`
+    pub log_format: Option<LogFormat>,
+}
+
+impl Overrides {
+    /// Changes what the configuration says.
+    pub fn apply(&self, gateway: &mut Gateway) {
+        let Self { tun, control, log, log_format } = self.clone();
+        gateway.tun = tun.unwrap_or_else(|| std::mem::take(&mut gateway.tun));
+        gateway.control = control.unwrap_or_else(|| std::mem::take(&mut gateway.control));
+        gateway.log = log.unwrap_or_else(|| std::mem::take(&mut gateway.log));
+        gateway.log_format = log_format.unwrap_or(gateway.log_format);
+    }
+}
+
+/// Runs a gateway with `config`, which is from `file` and has been changed by `overrides`, until it is told to
+/// stop.
 ///
 /// # Errors
 /// What keeps it from starting. Once it runs, it goes on.
-pub fn run(file: &Path, config: Config) -> Result<()> {
-    let mut running = Running::start(file, config)?;
+pub fn run(file: &Path, config: Config, overrides: Overrides) -> Result<()> {
+    let mut running = Running::start(file, config, overrides)?;
     running.run()
 }
 
 struct Running {
     file: PathBuf,
+    overrides: Overrides,
     node: Node,
     inner: Inner,
     tunnels: Tunnels,
@@ -46,10 +72,12 @@ struct Running {
     sockets: usize,
     /// Since when we are leaving.
     leaving: Option<Instant>,
+    /// Something has happened that the kernel may have to follow.
+    stale: bool,
 }
 
 impl Running {
-    fn start(file: &Path, config: Config) -> Result<Self> {
+    fn start(file: &Path, config: Config, overrides: Overrides) -> Result<Self> {
         let gateway = &config.gateway;
         let waker = Waker::new().context("an event descriptor")?;
         // First what tells a second gateway on the same host that it is the second one.
@@ -75,6 +103,7 @@ impl Running {
         tracing::info!(device = %gateway.tun, tunnels = config.tunnels.len(), "the gateway runs");
         Ok(Self {
             file: file.to_owned(),
+            overrides,
             node: Node::new(engine, sockets),
             inner,
             tunnels: Tunnels::new(config, resolver),
@@ -84,12 +113,13 @@ impl Running {
             reload,
             sockets: count,
             leaving: None,
+            stale: true,
         })
     }
 
     fn run(&mut self) -> Result<()> {
         loop {
-            self.tunnels.work(&mut self.node);
+            self.stale |= self.tunnels.work(&mut self.node);
             self.inner.handle_timeout();
             self.settle();
             if self.has_left() {
@@ -156,7 +186,10 @@ impl Running {
         for event in &events {
             self.note(event);
         }
-        self.inner.want(self.tunnels.wanted(&self.node.engine.status()));
+        self.stale |= !events.is_empty();
+        if std::mem::take(&mut self.stale) {
+            self.inner.want(self.tunnels.wanted(&self.node.engine.status()));
+        }
     }
 
     fn note(&mut self, event: &Event) {
@@ -244,6 +277,7 @@ impl Running {
         match result {
             Ok(()) => {
                 entry.stopped = stop;
+                self.stale = true;
                 Response::done()
             }
             Err(problem) => Response::failed(problem),
@@ -276,11 +310,13 @@ impl Running {
 
     fn reconfigure(&mut self) -> Response {
         match config::load(&self.file) {
-            Ok((config, warnings)) => {
+            Ok((mut config, warnings)) => {
+                self.overrides.apply(&mut config.gateway);
                 for warning in &warnings.0 {
                     tracing::warn!("{}:{warning}", self.file.display());
                 }
                 self.tunnels.reconfigure(&mut self.node, config);
+                self.stale = true;
                 Response::done()
             }
             Err(problems) => {

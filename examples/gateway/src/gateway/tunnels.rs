@@ -133,10 +133,13 @@ impl Tunnels {
         next.map(|at| at.saturating_duration_since(Instant::now()))
     }
 
-    /// Takes answers of name servers, and gives the engine what it can have by now.
-    pub(super) fn work(&mut self, node: &mut Node) {
+    /// Takes answers of name servers, and gives the engine what it can have by now. Says whether there was
+    /// anything to do.
+    pub(super) fn work(&mut self, node: &mut Node) -> bool {
+        let mut worked = false;
         while let Some(resolved) = self.resolver.poll() {
             self.resolved(node, resolved);
+            worked = true;
         }
         let now = Instant::now();
         for entry in &mut self.entries {
@@ -144,6 +147,7 @@ impl Tunnels {
                 continue;
             }
             entry.again = None;
+            worked = true;
             match &entry.config.remote.host {
                 Host::Name(name) => {
                     self.resolver.ask(&entry.config.name, name);
@@ -157,6 +161,7 @@ impl Tunnels {
                 Host::Any | Host::Address(_) => enter(entry, node, &self.gateway, &self.pools),
             }
         }
+        worked
     }
 
     fn resolved(&mut self, node: &mut Node, Resolved { tunnel, addresses }: Resolved) {
