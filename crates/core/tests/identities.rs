@@ -198,7 +198,9 @@ fn a_name_with_a_hidden_tail_matches_nothing_that_was_configured() {
 
 #[test]
 fn what_a_peer_sends_is_never_a_pattern() {
-    for sent in ["*", "%any", "*.example.com", "*@example.com"] {
+    for sent in
+        ["*", "%any", "*.example.com", "*@example.com", "10.1.0.0/16", "10.0.0.1-10.0.0.9", "fd00::/8"]
+    {
         for kind in [IdType::FQDN, IdType::RFC822_ADDR, IdType::KEY_ID] {
             let identity = Identity::from_wire(kind, sent.as_bytes()).unwrap();
             assert!(!pattern("moon.example.com").matches(&identity));
@@ -212,6 +214,9 @@ fn names_that_look_like_something_else_are_printed_with_their_type() {
     for (identity, printed) in [
         (Identity::Fqdn("moon".into()), "moon"),
         (Identity::Fqdn("192.0.2.1".into()), "@192.0.2.1"),
+        (Identity::Fqdn("10.1.0.0/16".into()), "@10.1.0.0/16"),
+        (Identity::Fqdn("10.0.0.1-10.0.0.9".into()), "@10.0.0.1-10.0.0.9"),
+        (Identity::Fqdn("branch-7".into()), "branch-7"),
         (Identity::Fqdn("C=CH".into()), "@C=CH"),
         (Identity::Fqdn("@moon".into()), "{2}:#406d6f6f6e"),
         (Identity::Fqdn("\u{1b}[2J".into()), "{2}:#1b5b324a"),
@@ -223,6 +228,23 @@ fn names_that_look_like_something_else_are_printed_with_their_type() {
     ] {
         assert_eq!(identity.to_string(), printed);
     }
+}
+
+#[test]
+fn a_pattern_that_is_printed_reads_back_as_the_same_pattern() {
+    for text in [
+        "%any",
+        "*.example.com",
+        "*@example.com",
+        "*.it's-\"odd\".\\example",
+        "10.1.0.0/16",
+        "@10.1.0.0/16",
+        "C=CH, O=strongSwan, CN=*",
+    ] {
+        assert_eq!(pattern(&pattern(text).to_string()), pattern(text), "{text}");
+    }
+    let built = IdentityPattern::FqdnBelow("\u{1b}[2J".into());
+    assert_eq!(built.to_string(), "*.\\u{1b}[2J");
 }
 
 #[test]

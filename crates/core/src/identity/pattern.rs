@@ -120,15 +120,28 @@ impl FromStr for IdentityPattern {
 }
 
 impl fmt::Display for IdentityPattern {
+    /// Prints what [`FromStr`] reads back as the same pattern, without ever a control character.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Any => f.write_str("%any"),
             Self::Exact(identity) => identity.fmt(f),
-            Self::FqdnBelow(domain) => write!(f, "*.{}", domain.escape_debug()),
-            Self::EmailAt(domain) => write!(f, "*@{}", domain.escape_debug()),
+            Self::FqdnBelow(domain) => write!(f, "*.{}", Domain(domain)),
+            Self::EmailAt(domain) => write!(f, "*@{}", Domain(domain)),
             Self::AddressIn(range) => range.fmt(f),
             Self::Dn(pattern) => pattern.fmt(f),
         }
+    }
+}
+
+/// A domain as it is, but for characters that none can have.
+struct Domain<'a>(&'a str);
+
+impl fmt::Display for Domain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.chars().try_for_each(|char| match char.is_ascii_graphic() {
+            true => write!(f, "{char}"),
+            false => write!(f, "{}", char.escape_default()),
+        })
     }
 }
 

@@ -8,7 +8,7 @@ use core::str::FromStr;
 use thiserror::Error;
 
 use super::dn::{self, DnPattern};
-use super::{IdType, Identity, MAX_IDENTITY_OCTETS};
+use super::{IdType, Identity, IdentityPattern, MAX_IDENTITY_OCTETS};
 
 /// A text that is no identity or pattern, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -213,8 +213,9 @@ pub(super) fn parse_hex(text: &str) -> Option<Vec<u8>> {
 impl fmt::Display for Identity {
     /// Prints what [`FromStr`] reads back as the same identity, without ever a control character.
     ///
-    /// A name that would read as something else, such as a domain name that looks like an address, gets an
-    /// `@` or a type in front; octets that are no plain text are printed in hex.
+    /// A name that would read as something else, such as a domain name that looks like an address or, as a
+    /// pattern, like a range of them, gets an `@` or a type in front; octets that are no plain text are printed
+    /// in hex.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ipv4(address) if address.is_unspecified() => f.write_str("ipv4:0.0.0.0"),
@@ -238,7 +239,11 @@ impl fmt::Display for Identity {
 
 fn write_name(f: &mut fmt::Formatter<'_>, identity: &Identity, name: &str, marker: &str) -> fmt::Result {
     if let Some(text) = plain(name.as_bytes()) {
-        let reads_back = |text: &str| text.trim() == text && parse(text).as_ref() == Ok(identity);
+        // Where patterns are written, it must be this identity too, and not all that are like it.
+        let reads_back = |text: &str| match text.parse() {
+            Ok(IdentityPattern::Exact(again)) => text.trim() == text && again == *identity,
+            Ok(_) | Err(_) => false,
+        };
         if reads_back(text) {
             return f.write_str(text);
         }
