@@ -16,7 +16,8 @@ fuzz_target!(|octets: &[u8]| {
         let _ = rules::check(message.header.exchange, true, &message.payloads);
         let _ = rules::check(message.header.exchange, false, &message.payloads);
         if is_writable(&message.payloads) {
-            let written = encode_clear(&message.header, &message.payloads).expect("what was read can be written");
+            let written =
+                encode_clear(&message.header, &message.payloads).expect("what was read can be written");
             let again = parse_clear(&written).expect("what was written can be read");
             let twice = encode_clear(&again.header, &again.payloads).expect("and written again");
             assert_eq!(written, twice);
