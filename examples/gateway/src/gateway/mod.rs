@@ -1,5 +1,6 @@
 //! The gateway: sockets, TUN device and kernel routes around an engine.
 
+mod advice;
 mod inner;
 mod node;
 mod os;

@@ -14,7 +14,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::inner::Inner;
 use super::tunnels::Tunnels;
-use super::{Node, Resolver, overview};
+use super::{Node, Resolver, advice, overview};
 use crate::config::{self, Config, Gateway, LogFormat};
 use crate::control::{Call, Request, Response, Server};
 use crate::io::{Readiness, Sockets, Waker, wait};
@@ -100,6 +100,7 @@ impl Running {
             ..EngineConfig::default()
         };
         let count = sockets.descriptors().count();
+        advice::warn(&config);
         tracing::info!(device = %gateway.tun, tunnels = config.tunnels.len(), "the gateway runs");
         Ok(Self {
             file: file.to_owned(),
