@@ -76,6 +76,55 @@
 //! assert_eq!(arriving[0].fate, ArrivalFate::Deliver);
 //! assert_eq!(arriving[0].packet.payload(), ping);
 //! ```
+//!
+//! # Tunnels
+//!
+//! A [`TunnelConfig`] says what is wanted, and the engine sees to it:
+//!
+//! * [`Start::Start`]: it comes up at once, and again whenever it is lost, for ever. Waits between attempts double
+//!   from [`Retry::first`] to [`Retry::longest`], with chance in them.
+//! * [`Start::OnTraffic`]: the first packet that its policies match brings it up. Up to
+//!   [`EngineConfig::waiting_packets`] packets wait for it, and leave when it is up.
+//! * [`Start::Passive`]: its peer brings it up.
+//!
+//! A tunnel [stopped](Engine::stop) by hand stays down until it is [started](Engine::start) by hand, or its peer
+//! starts it. What happens when a peer dies is [`DeadPeerAction`]'s to say. When both sides start at the same
+//! time, one of the two IKE SAs goes. Whatever two sides disagree on is in [`Event::Down`] and
+//! [`Event::Problem`], and in [`TunnelStatus::cause`], with both sides' values.
+//!
+//! # What can be relied on
+//!
+//! * The engine never blocks, and does not allocate for a packet of an established tunnel.
+//! * A rekey loses no packet, whichever side starts it, as long as the network loses none.
+//! * A datagram that does not authenticate changes counters and nothing else; what does is opened once and never
+//!   again, and delivered only if it is what its SA is for (RFC 4301 5.2).
+//! * Packets, strangers and peers cannot make the engine keep more than its configuration says, nor tell of more
+//!   failures than [`Engine::withheld_problems`] says.
+//! * The same calls with the same randomness give the same outputs, octet for octet.
+//! * After everything is stopped, nothing is left: [`Engine::is_idle`].
+//!
+//! # What the caller does
+//!
+//! Sockets, the clock, randomness; names to addresses ([`Engine::set_remote`]); routes. Outputs have to be drained
+//! after every call, in their order. Datagrams of one flow have to be handed over in the order of their arrival,
+//! or packets that were overtaken count as replays once the window has passed them. Several cores: several
+//! engines, told apart by the SPIs that [`ShardedSpis`](crate::core::spi::ShardedSpis) gives them.
+//!
+//! # What is not supported
+//!
+//! * **IKEv1** in the engine; the codec is in a crate of its own.
+//! * **Authentication** other than by pre-shared keys: no certificates, no EAP.
+//! * **AH**, IP compression, IPTFS, TFC padding, ESP in TCP. [`Engine::add_tunnel`] refuses AH.
+//! * **MOBIKE**: a peer behind a NAT is followed when the NAT moves it, but a host that changes its own address has
+//!   to stop the tunnel and start another one.
+//! * **Fragmentation**: neither IKE messages (RFC 7383) nor packets are cut up or put together here. Outer packets
+//!   of inner ones that may be fragmented may exceed the path's MTU; that is the IP layer's to solve.
+//! * **Path MTU discovery**: [`TunnelConfig::path_mtu`] is what counts, and ICMP from outside is not read.
+//! * **Policies** other than those of tunnels: packets that no tunnel matches are all dropped or all pass
+//!   ([`DatabaseConfig::unmatched`](ikebana_sa_database::DatabaseConfig::unmatched)). Two tunnels for the same
+//!   traffic do not stand in for each other: the one that was added first has it. Whether packets that arrive in
+//!   clear may pass is not asked here, since they do not come this way.
+//! * **Batches** are sealed and opened one packet after the other, though the data path could do several at once.
 #![no_std]
 #![forbid(unsafe_code)]
 

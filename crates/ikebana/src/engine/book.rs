@@ -30,10 +30,9 @@ impl Book<'_> {
 impl Credentials for Book<'_> {
     fn select_peer(&mut self, peer: &SelectPeer) -> Option<Arc<PeerConfig>> {
         let fits = |tunnel: &Tunnel| {
-            let from = tunnel.accepted_from();
             tunnel.peer.remote_id.matches(&peer.remote_id)
                 && peer.local_id.as_ref().is_none_or(|wanted| tunnel.peer.local_id.is_same(wanted))
-                && (from.is_empty() || from.iter().any(|range| range.contains(peer.path.remote.ip())))
+                && tunnel.accepts_from(peer.path.remote.ip())
         };
         // The configuration that says most about the peer comes first. One that does not allow what was
         // negotiated is taken only if there is no other, so that its name is in the refusal.

@@ -4,6 +4,7 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::net::IpAddr;
 
 use ikebana_core::{AddressRange, Flow, Identity, Instant, Secret, TrafficSelector, TrafficSelectors};
 use ikebana_esp::inner_flow;
@@ -83,7 +84,7 @@ pub(super) struct Ike {
 
 /// The part of the configuration that stays as it was given.
 pub(super) struct Description {
-    pub(super) local: core::net::IpAddr,
+    pub(super) local: IpAddr,
     pub(super) remote: Option<core::net::SocketAddr>,
     pub(super) accepted_from: Vec<AddressRange>,
     pub(super) start: Start,
@@ -147,6 +148,17 @@ impl Tunnel {
                 Vec::from([AddressRange::single(remote.ip())])
             }
             _ => self.config.accepted_from.clone(),
+        }
+    }
+
+    /// Whether its first messages may come from here.
+    pub(super) fn accepts_from(&self, address: IpAddr) -> bool {
+        match self.config.remote {
+            Some(remote) if self.config.accepted_from.is_empty() => remote.ip() == address,
+            _ => {
+                let from = &self.config.accepted_from;
+                from.is_empty() || from.iter().any(|range| range.contains(address))
+            }
         }
     }
 
