@@ -239,10 +239,14 @@ fn a_pattern_that_is_printed_reads_back_as_the_same_pattern() {
         "*.it's-\"odd\".\\example",
         "10.1.0.0/16",
         "@10.1.0.0/16",
+        "10.0.0.1-10.0.0.9",
+        "fd00::1..fd00::9",
         "C=CH, O=strongSwan, CN=*",
     ] {
         assert_eq!(pattern(&pattern(text).to_string()), pattern(text), "{text}");
     }
+    let range = pattern("10.0.0.1..10.0.0.9");
+    assert!(range.matches(&parse("10.0.0.5")) && !range.matches(&parse("@10.0.0.1..10.0.0.9")));
     let built = IdentityPattern::FqdnBelow("\u{1b}[2J".into());
     assert_eq!(built.to_string(), "*.\\u{1b}[2J");
 }

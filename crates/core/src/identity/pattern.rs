@@ -29,7 +29,7 @@ pub enum IdentityPattern {
     FqdnBelow(String),
     /// An email address at this domain: `*@example.com`. Holds `example.com`.
     EmailAt(String),
-    /// An address in this range: `10.1.0.0/16`.
+    /// An address in this range: `10.1.0.0/16`, `10.0.0.1..10.0.0.9` or `10.0.0.1-10.0.0.9`.
     AddressIn(AddressRange),
     /// A distinguished name with open values: `C=CH, O=strongSwan, CN=*`.
     Dn(DnPattern),
@@ -100,7 +100,7 @@ impl FromStr for IdentityPattern {
         if let Some(domain) = bare.strip_prefix("*@") {
             return domain_of(domain).map(Self::EmailAt).map_err(problem);
         }
-        if !bare.contains(['@', '=']) && bare.contains(['/', '-']) {
+        if !bare.contains(['@', '=']) && (bare.contains(['/', '-']) || bare.contains("..")) {
             // A dash alone does not make a range: it is common in host names.
             if let Ok(range) = bare.parse() {
                 return Ok(Self::AddressIn(range));
