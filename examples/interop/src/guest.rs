@@ -171,6 +171,7 @@ ip link set eth0 up
 ip route add default via {gateway}; ip -6 route add default via {gateway6}
 sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.eth0.rp_filter=0 \
   net.ipv4.conf.all.send_redirects=0 net.ipv4.conf.eth0.send_redirects=0
+{warm_up}
 /shared/agent agent {GUEST_CONTROL}:{port} >/shared/agent.log 2>&1 &
 # The first process reaps what the daemons leave behind.
 while :; do wait; sleep 1; done
@@ -183,7 +184,38 @@ while :; do wait; sleep 1; done
         gateway = us.outer,
         gateway6 = us.outer6,
         port = agent::PORT,
+        warm_up = warm_up_script(),
     )
+}
+
+/// Makes and removes an SA of every kind: the kernel assembles an algorithm when it is first used, which
+/// takes it seconds here, and drops packets meanwhile.
+fn warm_up_script() -> String {
+    let key = |bytes: usize| format!("0x{}", "5a".repeat(bytes));
+    let mut kinds = vec![
+        format!("aead 'rfc4106(gcm(aes))' {} 128", key(20)),
+        format!("aead 'rfc4106(gcm(aes))' {} 128", key(36)),
+        format!("aead 'rfc7539esp(chacha20,poly1305)' {} 128", key(36)),
+        format!("enc 'ecb(cipher_null)' '' auth-trunc 'hmac(sha256)' {} 128", key(32)),
+        format!("enc 'rfc3686(ctr(aes))' {} auth-trunc 'hmac(sha256)' {} 128", key(20), key(32)),
+    ];
+    for (hash, bytes, truncated) in [("sha1", 20, 96), ("sha256", 32, 128), ("sha512", 64, 256)] {
+        kinds.push(format!(
+            "enc 'cbc(aes)' {} auth-trunc 'hmac({hash})' {} {truncated}",
+            key(16),
+            key(bytes)
+        ));
+    }
+    let mut script = String::new();
+    for kind in kinds {
+        for extended in ["replay-window 32", "replay-window 64 flag esn"] {
+            script.push_str(&format!(
+                "ip xfrm state add src 192.0.2.1 dst 192.0.2.2 proto esp spi 0x100 mode tunnel {extended} {kind}; \
+                 ip xfrm state flush\n"
+            ));
+        }
+    }
+    script
 }
 
 fn write_executable(path: &PathBuf, text: &str) -> Result<()> {
