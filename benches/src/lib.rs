@@ -4,4 +4,5 @@
 //! measures; with `-- --test` each benchmark runs once, to see that it still works.
 #![forbid(unsafe_code)]
 
+pub mod engine;
 pub mod esp;
