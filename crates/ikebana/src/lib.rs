@@ -7,7 +7,7 @@
 //!
 //! | module | crate |
 //! |---|---|
-//! | [`core`](crate::core) | time, randomness, secrets, selectors, identities |
+//! | [`core`] | time, randomness, secrets, selectors, identities |
 //! | [`proposals`] | algorithms, suites, presets |
 //! | [`crypto`] | the algorithms themselves |
 //! | [`ike`] | configuration, events and reasons of both IKE versions |
