@@ -16,7 +16,7 @@ pub(crate) fn smoke() -> CheckResult {
     let targets = targets()?;
     install_cargo_fuzz()?;
     let runs = bound("FUZZ_RUNS", 20_000)?;
-    let seconds = bound("FUZZ_SECONDS", 20)?;
+    let seconds = bound("FUZZ_SECONDS", 15)?;
     let seed = bound("FUZZ_SEED", 1)?;
     let mut failures = Vec::new();
     for target in &targets {
