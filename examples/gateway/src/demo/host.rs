@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
-use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
+use smoltcp::iface::{Config, Interface, PollResult, SocketHandle, SocketSet};
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::socket::{icmp, tcp};
 use smoltcp::time::Instant as StackInstant;
@@ -135,9 +135,15 @@ impl Host {
     /// [`Host::leaving`] stays empty.
     pub(super) fn work(&mut self) {
         let now = self.now();
-        self.fill();
-        self.interface.poll(now, &mut self.link, &mut self.sockets);
-        self.drain();
+        // Each poll of the stack yields at most one packet of a socket; a batch takes many.
+        loop {
+            self.fill();
+            let result = self.interface.poll(now, &mut self.link, &mut self.sockets);
+            self.drain();
+            if result == PollResult::None || self.link.leaving().is_full() {
+                break;
+            }
+        }
         self.answers();
     }
 
