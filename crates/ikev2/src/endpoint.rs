@@ -35,9 +35,9 @@ pub struct Endpoint {
     registry: Registry,
     /// Ordered by age, so that everything that visits all of them does so in the same order every time.
     connections: BTreeMap<IkeSaHandle, Connection>,
-    /// Half-open IKE SAs by the peer's address and SPI, to recognise a first message that comes again. The
-    /// peer chooses both, but not more of them than the half-open limit admits.
-    half_open_by_peer: BTreeMap<(SocketAddr, IkeSpi), IkeSaHandle>,
+    /// IKE SAs that a peer has started, by its address and SPI, to recognise a first message that comes again.
+    /// The peer chooses both, but not more of them than there are IKE SAs.
+    opened_by_peer: BTreeMap<(SocketAddr, IkeSpi), IkeSaHandle>,
     timers: TimerTable<IkeSaHandle>,
     half_open: HalfOpen,
     cookies: Cookies,
@@ -49,8 +49,18 @@ pub struct Endpoint {
 
 struct Connection {
     state: State,
-    /// The address it counts for while it is half-open, and the key it is found under.
-    half_open: Option<(SocketAddr, IkeSpi)>,
+    /// The first message, if the peer sent it.
+    opened: Option<Opened>,
+    /// Whether it counts against the half-open limits.
+    counted: bool,
+}
+
+/// A peer's first message.
+#[derive(Clone, Copy)]
+struct Opened {
+    from: SocketAddr,
+    spi: IkeSpi,
+    fingerprint: [u8; 32],
 }
 
 impl Endpoint {
@@ -70,7 +80,7 @@ impl Endpoint {
             rng,
             registry: Registry::new(spis),
             connections: BTreeMap::new(),
-            half_open_by_peer: BTreeMap::new(),
+            opened_by_peer: BTreeMap::new(),
             timers: TimerTable::new(),
             half_open: HalfOpen::default(),
             cookies,
@@ -271,7 +281,7 @@ impl Endpoint {
             && self.timers.is_empty()
             && self.registry.is_empty()
             && self.half_open.total() == 0
-            && self.half_open_by_peer.is_empty()
+            && self.opened_by_peer.is_empty()
     }
 
     /// The child SAs of an established IKE SA that are in use, the oldest first.
@@ -316,12 +326,12 @@ impl Endpoint {
         }
     }
 
-    fn adopt(&mut self, handle: IkeSaHandle, state: State, half_open: Option<(SocketAddr, IkeSpi)>) {
-        if let Some(peer) = half_open {
-            self.half_open.enter(peer.0.ip());
-            self.half_open_by_peer.insert(peer, handle);
+    fn adopt(&mut self, handle: IkeSaHandle, state: State, opened: Option<Opened>) {
+        if let Some(opened) = opened {
+            self.half_open.enter(opened.from.ip());
+            self.opened_by_peer.insert((opened.from, opened.spi), handle);
         }
-        self.connections.insert(handle, Connection { state, half_open });
+        self.connections.insert(handle, Connection { state, opened, counted: opened.is_some() });
         self.settle(handle);
     }
 
@@ -350,14 +360,18 @@ impl Endpoint {
     /// Brings timers and counts in line with a connection's state.
     fn settle(&mut self, handle: IkeSaHandle) {
         let Some(connection) = self.connections.get_mut(&handle) else { return };
-        if !connection.state.is_half_open()
-            && let Some(peer) = connection.half_open.take()
+        if let Some(opened) = connection.opened.filter(|_| !connection.state.is_half_open())
+            && core::mem::take(&mut connection.counted)
         {
-            self.half_open.leave(peer.0.ip());
-            self.half_open_by_peer.remove(&peer);
+            self.half_open.leave(opened.from.ip());
         }
         match (&connection.state, connection.state.deadline()) {
             (State::Gone, _) => {
+                if let Some(Opened { from, spi, .. }) = connection.opened
+                    && self.opened_by_peer.get(&(from, spi)) == Some(&handle)
+                {
+                    self.opened_by_peer.remove(&(from, spi));
+                }
                 self.timers.cancel(&handle);
                 self.connections.remove(&handle);
             }

@@ -97,6 +97,30 @@ fn a_rekey_that_crosses_a_delete_of_the_same_pair_is_refused_and_not_tried_again
 }
 
 #[test]
+fn a_pair_that_is_deleted_while_it_is_being_replaced_here_is_gone_with_its_replacement() {
+    play(&Setup::default(), |duel| {
+        duel.rekey_child(A);
+        duel.delete_child(A);
+        duel.settle();
+        duel.assert_children(0);
+    });
+}
+
+#[test]
+fn a_pair_that_is_deleted_here_while_both_sides_replace_it_is_gone_with_both_replacements() {
+    play(&Setup::default(), |duel| {
+        let old = duel.child(A);
+        duel.rekey_child(A);
+        duel.rekey_child(B);
+        duel.pass(A);
+        duel.pass(B);
+        duel.delete(A, old);
+        duel.settle();
+        duel.assert_children(0);
+    });
+}
+
+#[test]
 fn a_rekey_that_is_refused_before_the_delete_arrives_is_not_tried_again() {
     play(&Setup::default(), |duel| {
         duel.delete_child(A);

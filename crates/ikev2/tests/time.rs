@@ -112,6 +112,24 @@ fn a_repeated_ike_auth_is_answered_again_after_establishment() {
     duel.finish();
 }
 
+#[test]
+fn a_first_message_that_comes_again_after_establishment_starts_nothing() {
+    let mut duel = Duel::strangers(&Setup::default(), false);
+    duel.initiate(A);
+    let first = duel.hold(B);
+    duel.release(&first);
+    duel.settle();
+    for _ in 0..3 {
+        duel.release(&first);
+    }
+    assert_eq!(duel.waiting(A), 0);
+    let stats = duel.hosts[B].endpoint.stats();
+    assert_eq!(stats.half_open_now, 0);
+    assert_eq!(stats.drops.get(ikebana_ike::DropReason::Retransmission), 3);
+    duel.assert_up();
+    duel.finish();
+}
+
 // Liveness (RFC 7296 2.4).
 
 #[test]

@@ -4,10 +4,13 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use ikebana_core::Datagram;
+use ikebana_crypto::sha256;
 use ikebana_ike::admission::Admission;
-use ikebana_ike::{DropReason, EndpointConfig, ExchangeType, FailReason, Flags, IkeHeader, Listener};
+use ikebana_ike::{
+    DropReason, EndpointConfig, ExchangeType, FailReason, Flags, IkeHeader, IkeSaHandle, Listener,
+};
 
-use super::Endpoint;
+use super::{Endpoint, Opened};
 use crate::connection::State;
 use crate::init::clear_header;
 use crate::payloads::notify;
@@ -45,16 +48,15 @@ impl Endpoint {
             Err(Unreadable::Drop(reason)) => return Err(reason),
             Err(Unreadable::Critical(kind)) => return Err(self.refuse_payload(header, datagram, kind)),
         };
-        let key = (datagram.path.remote, request.spi());
-        if let Some(handle) = self.half_open_by_peer.get(&key).copied() {
-            let repeated = self.with(handle, |state, cx| {
-                if let State::Answered(answered) = state {
-                    answered.repeat(cx, datagram)
-                } else {
-                    DropReason::StillWorking
-                }
-            });
-            return Err(repeated.unwrap_or(DropReason::UnknownSpi));
+        let opened = Opened {
+            from: datagram.path.remote,
+            spi: request.spi(),
+            fingerprint: sha256(&[datagram.octets]),
+        };
+        if let Some(handle) = self.opened_by_peer.get(&(opened.from, opened.spi)).copied()
+            && let Some(reason) = self.open_again(handle, &opened, datagram)
+        {
+            return Err(reason);
         }
         let config = self.config.clone();
         let listener = listener(&config, datagram).ok_or(DropReason::NotListening)?;
@@ -63,11 +65,11 @@ impl Endpoint {
         }
         self.admit(&request)?;
         let handle = self.registry.ike_handle();
-        let (path, spi) = (request.path, request.spi());
+        let path = request.path;
         let mut cx = self.context();
         match request.accept(&mut cx, listener, handle) {
             Ok(answered) => {
-                self.adopt(handle, State::Answered(Box::new(answered)), Some((path.remote, spi)));
+                self.adopt(handle, State::Answered(Box::new(answered)), Some(opened));
                 Ok(())
             }
             Err(refusal) => {
@@ -81,6 +83,27 @@ impl Endpoint {
                 Ok(())
             }
         }
+    }
+
+    /// A first message from where one of `handle` came from, with the same SPI. `None` if it is a new one all
+    /// the same: the peer has started anew and happens to choose the same SPI.
+    fn open_again(
+        &mut self,
+        handle: IkeSaHandle,
+        opened: &Opened,
+        datagram: &Datagram<'_>,
+    ) -> Option<DropReason> {
+        let connection = self.connections.get(&handle)?;
+        let is_same = connection.opened.is_some_and(|first| first.fingerprint == opened.fingerprint);
+        if !is_same {
+            return connection.state.is_half_open().then_some(DropReason::OutsideWindow);
+        }
+        self.with(handle, |state, cx| {
+            if let State::Answered(answered) = state {
+                answered.repeat(cx, datagram);
+            }
+            DropReason::Retransmission
+        })
     }
 
     /// RFC 7296 2.6: under load, only peers that can be reached where they say they are get any further.

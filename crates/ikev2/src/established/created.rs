@@ -103,6 +103,9 @@ impl Established {
             decide(ours, rival.nonces())
         });
         let lost = winner == Some(Winner::Peers);
+        let old = create.rekeys.and_then(|old| self.children.get(&old));
+        // The application has deleted the pair meanwhile, and cannot know of this one.
+        let unwanted = old.is_some_and(|old| old.fate == Some(RemoveReason::Local));
         let child = Child::install(cx, agreed, self.carrier(), lost || peer_deleted_it);
         let new = child.handle;
         self.children.insert(new, child);
@@ -120,6 +123,10 @@ impl Established {
         }
         if peer_deleted_it {
             self.remove_child(cx, new, RemoveReason::Peer);
+        }
+        if unwanted {
+            let heir = create.rival.as_ref().filter(|_| lost).map_or(new, |rival| rival.child);
+            self.mark_deleting(cx, heir, RemoveReason::Local);
         }
     }
 

@@ -242,6 +242,10 @@ impl Established {
     fn start(&mut self, cx: &mut Context<'_>, task: Task) {
         match task {
             Task::Create(config, flow) => {
+                if self.has_or_makes(&config, flow.as_ref()) {
+                    // The peer was quicker.
+                    return;
+                }
                 if self.is_full(cx) {
                     let reason = ChildFailure::TooMany(alloc::format!("{} here", self.children.len()));
                     self.child_failed(cx, Some(&config), None, reason);

@@ -192,13 +192,23 @@ impl Duel {
 
     /// Delivers a message that was held.
     pub(crate) fn release(&mut self, held: &Held) {
-        let Held { to, path, octets } = held;
         let (exchange, response) = held.kind();
         if exchange == ExchangeType::IKE_SA_INIT {
             self.first_messages[usize::from(response)] = held.message().to_vec();
         }
+        self.release_raw(held);
+    }
+
+    /// As [`Self::release`], of what need not be a message.
+    pub(crate) fn release_raw(&mut self, held: &Held) {
+        let Held { to, path, octets } = held;
         self.hosts[*to].take_in(self.now, *path, octets);
         self.drain();
+    }
+
+    /// Whether the first exchange has been delivered, so that [`Self::spy`] can know the keys.
+    pub(crate) fn knows_first_ike_sa(&self) -> bool {
+        self.first_messages.iter().all(|message| !message.is_empty())
     }
 
     /// Delivers the next message for `to`, and says what it was.

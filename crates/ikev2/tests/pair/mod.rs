@@ -138,6 +138,31 @@ pub(crate) fn hosts(setup: &Setup, peers: [PeerConfig; 2], ids: [EndpointId; 2])
     [host(0, a), host(1, b)]
 }
 
+/// What is left to do until both hosts have the same IKE SAs with the same child SAs, in full.
+pub(crate) fn disagreement(hosts: &[Host; 2]) -> Option<String> {
+    let [a, b] = hosts;
+    if a.ike_spis() != b.ike_spis() {
+        return Some(format!("IKE SAs: a {:?}, b {:?}", a.ike_spis(), b.ike_spis()));
+    }
+    let spis = |side: std::collections::BTreeSet<host::SaIdentity>| -> Vec<_> {
+        side.into_iter().map(|(spi, _)| spi).collect()
+    };
+    if a.inbound() != b.outbound() || a.outbound() != b.inbound() {
+        let (a_in, a_out) = (spis(a.inbound()), spis(a.outbound()));
+        let (b_in, b_out) = (spis(b.inbound()), spis(b.outbound()));
+        return Some(format!("child SAs: a in {a_in:?} out {a_out:?}, b in {b_in:?} out {b_out:?}"));
+    }
+    for host in hosts {
+        let in_use: usize = host.ike_sas().into_iter().map(|ike| host.endpoint.children(ike).count()).sum();
+        let half_open = host.endpoint.stats().half_open_now;
+        if !host.halves().is_empty() || in_use != host.child_pairs() || half_open != 0 {
+            let halves = host.halves();
+            return Some(format!("{in_use} in use, halves {halves:?}, {half_open} half-open"));
+        }
+    }
+    None
+}
+
 /// Two hosts, `a` (0) and `b` (1), on a network in virtual time.
 pub(crate) struct Pair {
     pub(crate) network: Network,
@@ -249,42 +274,16 @@ impl Pair {
         assert_eq!(a.outbound(), b.inbound(), "a: {:?}\nb: {:?}", a.seen, b.seen);
     }
 
-    /// What is left to do until both hosts have the same IKE SAs with the same child SAs, in full.
-    fn disagreement(&self) -> Option<String> {
-        let [a, b] = &self.hosts;
-        if a.ike_spis() != b.ike_spis() {
-            return Some(format!("IKE SAs: a {:?}, b {:?}", a.ike_spis(), b.ike_spis()));
-        }
-        let spis = |side: std::collections::BTreeSet<host::SaIdentity>| -> Vec<_> {
-            side.into_iter().map(|(spi, _)| spi).collect()
-        };
-        if a.inbound() != b.outbound() || a.outbound() != b.inbound() {
-            let (a_in, a_out) = (spis(a.inbound()), spis(a.outbound()));
-            let (b_in, b_out) = (spis(b.inbound()), spis(b.outbound()));
-            return Some(format!("child SAs: a in {a_in:?} out {a_out:?}, b in {b_in:?} out {b_out:?}"));
-        }
-        for host in &self.hosts {
-            let in_use: usize =
-                host.ike_sas().into_iter().map(|ike| host.endpoint.children(ike).count()).sum();
-            let half_open = host.endpoint.stats().half_open_now;
-            if !host.halves().is_empty() || in_use != host.child_pairs() || half_open != 0 {
-                let halves = host.halves();
-                return Some(format!("{in_use} in use, halves {halves:?}, {half_open} half-open"));
-            }
-        }
-        None
-    }
-
     /// Lets time pass until both hosts have the same IKE SAs with the same child SAs and nothing is half done;
     /// where SAs live for seconds, that is so only now and then.
     pub(crate) fn settle(&mut self) {
         for _ in 0..600 {
-            if self.disagreement().is_none() {
+            if disagreement(&self.hosts).is_none() {
                 return;
             }
             self.run(Duration::from_millis(200));
         }
-        let why = self.disagreement().unwrap_or_default();
+        let why = disagreement(&self.hosts).unwrap_or_default();
         panic!("{why}\na:\n{}b:\n{}", self.hosts[0].said_last(60), self.hosts[1].said_last(60));
     }
 
