@@ -1,6 +1,6 @@
 //! Answers to the endpoint's questions, from what the tunnels say.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::sync::Arc;
 
@@ -67,8 +67,8 @@ impl Tunnel {
     /// Addresses for a peer that asks: those it has already, what it asks for if that is free, or else the
     /// first of the pool that nobody has.
     fn assign(&mut self, demand: &AddressDemand) -> Option<Assignment> {
-        let used = |index: usize| self.assigned.values().any(|(used, _)| *used == index);
-        let mut free = (0..self.config.assign.len()).filter(|index| !used(*index)).peekable();
+        let used: BTreeSet<usize> = self.assigned.values().map(|(index, _)| *index).collect();
+        let mut free = (0..self.config.assign.len()).filter(|index| !used.contains(index)).peekable();
         let first = free.peek().copied();
         let wanted = free.find(|index| {
             let offered = self.config.assign.get(*index);

@@ -91,9 +91,11 @@ impl Engine {
         self.without_ike(id, dead, &reason.to_string());
     }
 
-    /// A tunnel has lost an IKE SA. If it was the last one, the tunnel is down.
+    /// A tunnel may have lost its last IKE SA. If so, it is down.
     fn without_ike(&mut self, id: TunnelId, dead: bool, cause: &str) {
         let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
+        // One whose peer has not confirmed its end yet is of no use any more.
+        tunnel.ikes.retain(|ike, _| self.ike.path(*ike).is_some());
         if !tunnel.ikes.is_empty() || tunnel.activity != Activity::Up {
             // Another one carries the tunnel, or is about to, or it has been stopped.
             return;
@@ -185,15 +187,12 @@ impl Engine {
     /// After everything that was to be done has been: does a tunnel that lost an SA still carry packets?
     pub(super) fn look_after_loss(&mut self, id: TunnelId, cause: &str) {
         let now = self.now;
-        let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
-        // An IKE SA whose peer has not confirmed its end yet is of no use any more.
-        let before = tunnel.ikes.len();
-        tunnel.ikes.retain(|ike, _| self.ike.path(*ike).is_some());
-        if tunnel.ikes.is_empty() && before > 0 {
-            self.without_ike(id, false, cause);
+        if self.tunnels.get(&id).is_none_or(Tunnel::carries) {
             return;
         }
-        if !tunnel.told_up || tunnel.carries() || tunnel.activity != Activity::Up {
+        self.without_ike(id, false, cause);
+        let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
+        if !tunnel.told_up || tunnel.activity != Activity::Up {
             return;
         }
         tunnel.told_up = false;
