@@ -28,6 +28,7 @@ const KERNEL_PACKAGES: &[&str] = &[
     "user-mode-linux",
     "kmod",
     "openiked",
+    "openssl",
     "libnss3-tools",
     "libldns3",
     "libunbound8",
