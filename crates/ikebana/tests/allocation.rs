@@ -4,6 +4,7 @@
     clippy::indexing_slicing,
     clippy::panic,
     clippy::cast_possible_truncation,
+    clippy::wildcard_enum_match_arm,
     reason = "tests"
 )]
 #![allow(unsafe_code, reason = "a global allocator cannot be written without; the library forbids it")]

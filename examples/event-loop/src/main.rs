@@ -137,7 +137,9 @@ impl Node {
         let mut batch = [Leaving::new(packet)];
         self.engine.handle_packets(now, &mut batch);
         let [leaving] = &batch;
-        let LeavingFate::Send(how) = leaving.fate else { bail!("the packet cannot leave: {:?}", leaving.fate) };
+        let LeavingFate::Send(how) = leaving.fate else {
+            bail!("the packet cannot leave: {:?}", leaving.fate)
+        };
         let sealed = leaving.packet.payload();
         println!("{}: {} octets leave as {} octets of ESP", self.name, PING.len(), sealed.len());
         self.socket.send_to(sealed, how.path.remote)?;
