@@ -164,7 +164,7 @@ pub(super) fn selector(text: &str) -> Result<SelectorTemplate, String> {
     }
 }
 
-/// How [`selector`] would be written.
+/// How a selector template is written in the configuration.
 #[must_use]
 pub fn selector_text(selector: &SelectorTemplate) -> String {
     match selector {
