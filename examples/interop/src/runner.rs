@@ -26,6 +26,7 @@ pub(crate) struct Summary {
 /// Runs all scenarios; those that share a topology run in one lab, in the order given.
 pub(crate) fn run(scenarios: &[Scenario], options: &Options) -> Result<Summary> {
     let mut summary = Summary::default();
+    let mut unsteady: Vec<String> = Vec::new();
     let mut groups: Vec<(Topology, Vec<&Scenario>)> = Vec::new();
     for scenario in scenarios {
         if options.self_check && !can_self_check(scenario) {
@@ -55,10 +56,19 @@ pub(crate) fn run(scenarios: &[Scenario], options: &Options) -> Result<Summary> 
             }
             if run_one(&mut lab, scenario, options) {
                 summary.passed += 1;
+            } else if wait::is_interrupted() {
+                bail!("interrupted");
+            } else if run_one(&mut lab, scenario, options) {
+                // Other people's daemons on a busy machine: one stumble is reported, two are a failure.
+                unsteady.push(scenario.name.clone());
+                summary.passed += 1;
             } else {
                 summary.failed += 1;
             }
         }
+    }
+    if !unsteady.is_empty() {
+        println!("passed only at the second attempt, look at their logs above: {}", unsteady.join(", "));
     }
     Ok(summary)
 }
