@@ -199,7 +199,13 @@ impl<'a> Execution<'a> {
         let finished = self.lab.place(from)?.try_run(&command, PING_LIMIT)?;
         let tally = ping::finished(&finished.output)?;
         if tally.lost > max_lost {
-            bail!("{} of {} echo requests were lost:\n{}", tally.lost, tally.sent, finished.output);
+            let witness = self.witness();
+            bail!(
+                "{} of {} echo requests were lost; {witness}:\n{}",
+                tally.lost,
+                tally.sent,
+                finished.output
+            );
         }
         // An answer proves only that the hosts can talk; the SA's counter proves how.
         let expected = before + u64::from(tally.sent - tally.lost);
@@ -237,9 +243,20 @@ impl<'a> Execution<'a> {
             bail!("only {} echo requests were sent", tally.sent);
         }
         if tally.lost > max_lost {
-            bail!("{} of {} echo requests were lost during the flood", tally.lost, tally.sent);
+            let witness = self.witness();
+            bail!("{} of {} echo requests were lost during the flood; {witness}", tally.lost, tally.sent);
         }
         Ok(())
+    }
+
+    /// What our gateway says about packets it dropped, which tells our losses from the peer's.
+    fn witness(&mut self) -> String {
+        let status = self.lab.daemon(Side::Us, self.scenario.peer).and_then(|daemon| daemon.status());
+        match status {
+            Ok(Some(status)) => format!("our gateway dropped {}", status.get("drops").unwrap_or(&Json::Null)),
+            Ok(None) => "our gateway does not run".to_owned(),
+            Err(error) => format!("our gateway does not answer: {error:#}"),
+        }
     }
 
     /// Has one or both ends rekey and waits until both have the same new SA and no other.
