@@ -27,7 +27,7 @@ pub struct TunnelStatus {
     pub retries: u32,
     /// The IKE SA, if there is one.
     pub ike: Option<IkeStatus>,
-    /// The child SAs.
+    /// Child SAs, the newest first: after a rekey, the one it replaced stays listed for a moment.
     pub children: Vec<ChildStatus>,
 }
 

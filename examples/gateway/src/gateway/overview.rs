@@ -25,7 +25,7 @@ pub(super) fn tunnel(entry: &Entry, engine: Option<&ikebana::TunnelStatus>) -> T
         cause: cause.filter(|_| state != State::Up),
         retries: u32::try_from(retries).unwrap_or(u32::MAX),
         ike: engine.and_then(|tunnel| tunnel.ikes.last()).map(ike),
-        children: engine.map(|tunnel| tunnel.children.iter().map(child).collect()).unwrap_or_default(),
+        children: engine.map(|tunnel| tunnel.children.iter().rev().map(child).collect()).unwrap_or_default(),
     }
 }
 
