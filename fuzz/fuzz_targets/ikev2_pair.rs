@@ -46,7 +46,8 @@ fn command(duel: &mut Duel, host: usize, kind: u8, which: usize) {
 fuzz_target!(|octets: &[u8]| {
     let Some((first, schedule)) = octets.split_first() else { return };
     let base = if first & 1 == 0 { Setup::default() } else { stubborn() };
-    let uniqueness = [Uniqueness::InitialContact, Uniqueness::Replace, Uniqueness::Keep][usize::from(first >> 1) % 3];
+    let uniqueness =
+        [Uniqueness::InitialContact, Uniqueness::Replace, Uniqueness::Keep][usize::from(first >> 1) % 3];
     let setup = Setup { liveness: Some(Duration::from_secs(20)), uniqueness, ..base };
     let mut duel = Duel::established(&setup, usize::from(first >> 7), first & 8 != 0);
     duel.allow_gap();
