@@ -197,8 +197,29 @@ pub struct Retransmission {
     pub jitter_percent: u8,
 }
 
+impl Retransmission {
+    /// The wait after transmission number `sent`, counted from zero, before chance moves it.
+    #[must_use]
+    pub fn wait(&self, sent: u32) -> Duration {
+        let mut wait = self.first;
+        // No request is repeated more often than this.
+        for _ in 0..sent.min(u8::MAX.into()) {
+            wait = (wait.saturating_mul(self.factor_percent.into()) / 100).min(self.longest);
+        }
+        wait.min(self.longest)
+    }
+
+    /// The longest time from the first transmission until the peer is taken to be gone.
+    #[must_use]
+    pub fn patience(&self) -> Duration {
+        let waits = (0..=u32::from(self.tries)).map(|sent| self.wait(sent));
+        let sum = waits.fold(Duration::ZERO, Duration::saturating_add);
+        sum.saturating_add(sum.saturating_mul(self.jitter_percent.min(100).into()) / 100)
+    }
+}
+
 impl Default for Retransmission {
-    /// Five repetitions over about 75 seconds.
+    /// Five repetitions; after 75 to 91 seconds the peer is taken to be gone.
     fn default() -> Self {
         Self {
             first: Duration::from_secs(2),

@@ -174,11 +174,7 @@ impl Window {
 
 /// The wait after transmission number `sent` (counted from zero).
 pub(crate) fn wait(plan: &Retransmission, sent: u32, rng: &mut dyn SecureRandom) -> Duration {
-    let mut wait = plan.first;
-    for _ in 0..sent.min(32) {
-        wait = (wait.saturating_mul(u32::from(plan.factor_percent)) / 100).min(plan.longest);
-    }
-    let wait = wait.min(plan.longest);
+    let wait = plan.wait(sent);
     let swing = wait.saturating_mul(u32::from(plan.jitter_percent.min(100))) / 100;
     (wait - swing).saturating_add(jitter(rng, swing.saturating_mul(2)))
 }
