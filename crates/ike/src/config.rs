@@ -1,5 +1,7 @@
 //! What an application wants of its peers and SAs.
 
+mod ikev1;
+
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -10,6 +12,8 @@ use ikebana_core::{AddressRange, Identity, IdentityPattern, Lifetime, PortRange,
 use ikebana_proposals::{Prefer, Proposal};
 
 use crate::limits::Limits;
+
+pub use ikev1::{Fragmentation, Ikev1Listener, Ikev1Peer, ModeConfig, Phase1Mode, XauthRole};
 
 /// What an endpoint does with strangers, and how much of it.
 #[derive(Clone, Debug)]
@@ -51,6 +55,8 @@ pub struct Listener {
     /// Whether ESP with these peers travels in UDP. NAT detection happens before the peer is known, so this
     /// is where forcing it is said.
     pub encapsulation: Encapsulation,
+    /// What only an IKEv1 endpoint looks at.
+    pub ikev1: Ikev1Listener,
 }
 
 /// One peer: who it is, how both sides prove it, and what may be negotiated.
@@ -86,6 +92,8 @@ pub struct PeerConfig {
     pub assigns_addresses: bool,
     /// What happens to an older IKE SA with the same peer.
     pub uniqueness: Uniqueness,
+    /// What only IKEv1 looks at.
+    pub ikev1: Ikev1Peer,
 }
 
 /// How both sides prove who they are. The two sides may differ.

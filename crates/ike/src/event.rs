@@ -149,6 +149,8 @@ pub struct Established {
     pub nat: NatSituation,
     /// Whether ESP will travel in UDP.
     pub encapsulated: bool,
+    /// Who the user is, where IKEv1 asked for one.
+    pub xauth_user: Option<String>,
 }
 
 /// What a configuration payload carries (RFC 7296 3.15.1).

@@ -2,6 +2,10 @@
 
 use core::fmt;
 
+/// Set in every handle that an IKEv1 endpoint gives out, so that the two endpoints of a node never give one
+/// name to two things.
+pub const IKEV1_HANDLES: u64 = 1 << 63;
+
 macro_rules! handle {
     ($(#[$doc:meta])* $name:ident, $prefix:literal) => {
         $(#[$doc])*
@@ -15,6 +19,12 @@ macro_rules! handle {
                 Self(number)
             }
 
+            /// Whether an IKEv1 endpoint gave it out.
+            #[must_use]
+            pub const fn is_ikev1(self) -> bool {
+                self.0 & IKEV1_HANDLES != 0
+            }
+
             /// The number.
             #[must_use]
             pub const fn number(self) -> u64 {
@@ -24,7 +34,11 @@ macro_rules! handle {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, concat!($prefix, "{}"), self.0)
+                if self.is_ikev1() {
+                    write!(f, concat!("v1-", $prefix, "{}"), self.0 & !IKEV1_HANDLES)
+                } else {
+                    write!(f, concat!($prefix, "{}"), self.0)
+                }
             }
         }
 

@@ -37,15 +37,19 @@ pub mod signal;
 pub mod stats;
 
 pub use config::{
-    AddressRequest, Authentication, AuthenticationKind, ChildConfig, Encapsulation, EndpointConfig, Listener,
-    Liveness, Mode, PeerConfig, Retransmission, SelectorTemplate, Uniqueness,
+    AddressRequest, Authentication, AuthenticationKind, ChildConfig, Encapsulation, EndpointConfig,
+    Fragmentation, Ikev1Listener, Ikev1Peer, Listener, Liveness, Mode, ModeConfig, PeerConfig, Phase1Mode,
+    Retransmission, SelectorTemplate, Uniqueness, XauthRole,
 };
 pub use event::{Assignment, Established, Event, Output, Transmit};
 pub use handle::{ChildHandle, IkeSaHandle, QueryId};
 pub use header::{ExchangeType, Flags, HEADER_LEN, IkeHeader};
 pub use limits::Limits;
 pub use nat::NatSituation;
-pub use query::{AddressDemand, Answer, Credentials, PreSharedKeyRequest, Query, SelectPeer};
+pub use query::{
+    AddressDemand, AddressKeyRequest, Answer, Credentials, PreSharedKeyRequest, Query, SelectPeer, XauthClaim,
+    XauthCredentials, XauthRequest,
+};
 pub use reason::{
     ApiError, AuthenticationFailed, ChildFailure, CloseReason, DropCounters, DropReason, FailReason,
     RemoveReason, SelectorMismatch,

@@ -192,6 +192,7 @@ impl Established {
                 path: new.route.path,
                 nat: new.nat,
                 encapsulated: new.esp_in_udp,
+                xauth_user: None,
             })));
         }
         cx.stats.established = cx.stats.established.saturating_add(1);

@@ -67,6 +67,7 @@
 //!         request: vec![],
 //!         assigns_addresses: false,
 //!         uniqueness: Uniqueness::InitialContact,
+//!         ikev1: Ikev1Peer::default(),
 //!     })
 //! }
 //!
@@ -76,6 +77,7 @@
 //!         proposals: peer.proposals.clone(),
 //!         prefer: Prefer::Local,
 //!         encapsulation: Encapsulation::Auto,
+//!         ikev1: Ikev1Listener::default(),
 //!     };
 //!     Endpoint::new(
 //!         Arc::new(EndpointConfig { listeners: vec![listener], ..EndpointConfig::default() }),

@@ -67,6 +67,7 @@ fn forcing_encapsulation_moves_to_the_shared_port_without_a_nat() {
                 proposals: pair.hosts[B].peer.proposals.clone(),
                 prefer: ikebana_proposals::Prefer::Local,
                 encapsulation: Encapsulation::Force,
+                ikev1: ikebana_ike::Ikev1Listener::default(),
             };
             pair.hosts[B].endpoint.set_listeners(vec![listener]);
         }

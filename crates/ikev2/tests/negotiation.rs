@@ -85,6 +85,7 @@ fn a_suite_that_the_listener_takes_and_the_peers_configuration_does_not_is_refus
             proposals: listener,
             prefer: ikebana_proposals::Prefer::Local,
             encapsulation: ikebana_ike::Encapsulation::Auto,
+            ikev1: ikebana_ike::Ikev1Listener::default(),
         }]);
         pair
     };

@@ -317,6 +317,7 @@ fn peer_config(recording: &Recording, a: bool) -> PeerConfig {
         request: vec![],
         assigns_addresses: false,
         uniqueness: Uniqueness::InitialContact,
+        ikev1: ikebana_ike::Ikev1Peer::default(),
     }
 }
 
@@ -330,6 +331,7 @@ impl Player {
                 proposals: peer.proposals.clone(),
                 prefer: Prefer::Local,
                 encapsulation: Encapsulation::Force,
+                ikev1: ikebana_ike::Ikev1Listener::default(),
             }],
             ..EndpointConfig::default()
         };

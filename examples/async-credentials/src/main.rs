@@ -45,6 +45,7 @@ fn main() -> Result<()> {
         proposals: Preset::Modern.ike(),
         prefer: Prefer::Local,
         encapsulation: Encapsulation::Auto,
+        ikev1: ikebana_ike::Ikev1Listener::default(),
     };
     let mut hosts = vec![Host { address: GATEWAY.parse()?, endpoint: endpoint(vec![listener]) }];
     for (name, address) in CLIENTS {
@@ -189,6 +190,7 @@ fn peer(local_id: &str, remote_id: &str) -> Result<PeerConfig> {
         request: Vec::new(),
         assigns_addresses: false,
         uniqueness: Uniqueness::default(),
+        ikev1: ikebana_ike::Ikev1Peer::default(),
     })
 }
 

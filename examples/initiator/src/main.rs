@@ -58,6 +58,7 @@ fn main() -> Result<()> {
         request: Vec::new(),
         assigns_addresses: false,
         uniqueness: Uniqueness::default(),
+        ikev1: ikebana_ike::Ikev1Peer::default(),
     };
 
     let mut endpoint = Endpoint::new(

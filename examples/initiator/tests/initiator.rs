@@ -71,12 +71,14 @@ fn responder() -> (Endpoint, Open) {
         request: Vec::new(),
         assigns_addresses: false,
         uniqueness: Uniqueness::default(),
+        ikev1: ikebana_ike::Ikev1Peer::default(),
     };
     let listener = Listener {
         from: Vec::new(),
         proposals: Preset::Modern.ike(),
         prefer: Prefer::Local,
         encapsulation: Encapsulation::Force,
+        ikev1: ikebana_ike::Ikev1Listener::default(),
     };
     let endpoint = Endpoint::new(
         Arc::new(EndpointConfig { listeners: vec![listener], ..EndpointConfig::default() }),

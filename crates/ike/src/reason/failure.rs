@@ -4,16 +4,29 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use ikebana_core::{Identity, TrafficSelectors, WireError};
+use ikebana_core::{Identity, Path, TrafficSelectors, WireError};
 use ikebana_proposals::{KeyExchangeId, ProposalMismatch};
 use thiserror::Error;
 
+use crate::handle::IkeSaHandle;
 use crate::header::ExchangeType;
 
 /// Why an IKE SA never came about.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum FailReason {
+    /// This attempt of an IKEv1 peer renewed phase 1 of an IKE SA that goes on under its own handle. No
+    /// failure, but the end of this handle.
+    #[error("became the new phase 1 of {0}")]
+    Joined(IkeSaHandle),
+    /// An IKEv1 user could not prove who they are.
+    #[error("XAUTH failed for {user}: {detail}")]
+    Xauth {
+        /// Who they said they were, or what we called ourselves.
+        user: String,
+        /// Which side refused, and why if it said so.
+        detail: String,
+    },
     /// The peer did not answer.
     #[error("no answer to {exchange} after {sent} transmissions; is the peer up, and UDP open on the way?")]
     Timeout {
@@ -103,6 +116,15 @@ pub enum AuthenticationFailed {
         local_id: Identity,
         /// Who the peer says it is.
         remote_id: Identity,
+    },
+    /// IKEv1 main mode: the peer's message does not decrypt to anything with the key for its address.
+    #[error(
+        "what {path} encrypted makes no sense with the pre-shared key that is configured here for it: probably \
+         the keys differ, compare them on both sides"
+    )]
+    ProbablyWrongPreSharedKey {
+        /// Where the peer is.
+        path: Path,
     },
     /// The peer does not accept our proof, and does not say why.
     #[error(

@@ -26,6 +26,7 @@ impl Engine {
                 proposals: Vec::new(),
                 prefer: tunnel.peer.prefer,
                 encapsulation: tunnel.peer.encapsulation,
+                ikev1: ikebana_ike::Ikev1Listener::default(),
             });
             add_missing(&mut listener.proposals, &tunnel.peer.proposals);
             listener.encapsulation = wider(listener.encapsulation, tunnel.peer.encapsulation);

@@ -135,6 +135,7 @@ impl TunnelConfig {
             request: Vec::new(),
             assigns_addresses: false,
             uniqueness: Uniqueness::InitialContact,
+            ikev1: ikebana_ike::Ikev1Peer::default(),
         };
         Ok(Self {
             peer,

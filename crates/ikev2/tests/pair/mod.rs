@@ -100,6 +100,7 @@ pub(crate) fn peer_config(setup: &Setup, me: usize) -> PeerConfig {
         request: vec![],
         assigns_addresses: false,
         uniqueness: setup.uniqueness,
+        ikev1: ikebana_ike::Ikev1Peer::default(),
     }
 }
 
@@ -127,6 +128,7 @@ pub(crate) fn hosts(setup: &Setup, peers: [PeerConfig; 2], ids: [EndpointId; 2])
                 proposals: peer.proposals.clone(),
                 prefer: Prefer::Local,
                 encapsulation: setup.encapsulation,
+                ikev1: ikebana_ike::Ikev1Listener::default(),
             }],
             limits: setup.limits,
             retransmission: retransmission(setup),

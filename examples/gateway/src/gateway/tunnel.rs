@@ -9,8 +9,7 @@ use ikebana::{DeadPeerAction, TunnelConfig};
 use ikebana_core::datagram::IKE_PORT;
 use ikebana_core::{AddressRange, Identity, IdentityPattern, Secret};
 use ikebana_ike::{
-    AddressRequest, Assignment, Authentication, ChildConfig, Encapsulation, Liveness, PeerConfig,
-    Retransmission, Uniqueness,
+    AddressRequest, Assignment, Authentication, ChildConfig, Encapsulation, Liveness, PeerConfig, Uniqueness,
 };
 use ikebana_proposals::Prefer;
 
@@ -78,10 +77,11 @@ pub(super) fn for_engine(
             Encapsulation::Auto | Encapsulation::Force | Encapsulation::Never => tunnel.encap,
         },
         nat_keepalive: NAT_KEEPALIVE,
-        retransmission: Retransmission::default(),
+        retransmission: tunnel.retransmission,
         request,
         assigns_addresses: !assign.is_empty(),
         uniqueness: Uniqueness::InitialContact,
+        ikev1: ikebana::ike::Ikev1Peer::default(),
     };
     let psk = match &tunnel.psk {
         Psk::Key(key) => key.duplicate(),
