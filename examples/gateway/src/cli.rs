@@ -1,13 +1,14 @@
 //! The command line.
 
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{self, Config, LogFormat};
+use crate::config::{self, Config, LogFormat, Tunnel};
 use crate::control::{Request, Response, ask};
 use crate::decode::{self, DecodeArgs};
 use crate::demo::{self, DemoArgs};
@@ -142,24 +143,57 @@ fn load(file: &Path) -> Result<Config> {
     match config::load(file) {
         Ok((config, warnings)) => {
             // A full disk behind standard error must not keep the gateway from running.
-            let _ = std::io::stderr().write_all(warnings.render(file).as_bytes());
+            let _ = io::stderr().write_all(warnings.render(file).as_bytes());
             Ok(config)
         }
         Err(problems) => bail!("{} cannot be used:\n{}", file.display(), problems.render(file).trim_end()),
     }
 }
 
-fn check_file(file: &Path) -> Result<ExitCode> {
-    match config::load(file) {
+fn check_file(path: &Path) -> Result<ExitCode> {
+    match config::load(path) {
         Ok((config, warnings)) => {
-            print!("{}", warnings.render(file));
-            println!("{}: {} tunnels, {} warnings", file.display(), config.tunnels.len(), warnings.0.len());
+            let (file, count) = (path.display(), config.tunnels.len());
+            let patience: String = config.tunnels.iter().map(|tunnel| patience(tunnel) + "\n").collect();
+            let found = warnings.render(path);
+            let warnings = warnings.0.len();
+            print(&format!("{found}{patience}{file}: {count} tunnels, {warnings} warnings\n"))?;
             Ok(ExitCode::SUCCESS)
         }
         Err(problems) => {
-            print!("{}", problems.render(file));
+            print(&problems.render(path))?;
             Ok(ExitCode::FAILURE)
         }
+    }
+}
+
+/// How long the tunnel's peer may be silent, in words.
+fn patience(tunnel: &Tunnel) -> String {
+    let Tunnel { name, retransmission, .. } = tunnel;
+    let seconds = |time: Duration| format!("{:.1} s", time.as_secs_f64());
+    let (tries, first) = (retransmission.tries, seconds(retransmission.first));
+    let most = seconds(retransmission.patience());
+    let repeats =
+        format!("a request is repeated {tries} times, first after {first}, and given up within {most}");
+    match (tunnel.dpd_delay, tunnel.patience()) {
+        (Some(delay), Some(whole)) => format!(
+            "tunnel {name:?}: {repeats}; a silent peer is asked after {} and taken to be dead within {}",
+            seconds(delay),
+            seconds(whole)
+        ),
+        _ => format!("tunnel {name:?}: {repeats}; a silent peer is never asked for a sign of life"),
+    }
+}
+
+/// Writes to standard output. A reader that has seen enough, as `head` has, is no error.
+///
+/// # Errors
+/// Those of the system, such as a full disk.
+pub(crate) fn print(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result,
     }
 }
 
@@ -167,9 +201,9 @@ fn show_status(arguments: &Status) -> Result<ExitCode> {
     let response = asked(&arguments.control.control, &Request::Status)?;
     let status = response.status.context("the gateway's answer has no status")?;
     if arguments.json {
-        println!("{}", serde_json::to_string(&status)?);
+        print(&(serde_json::to_string(&status)? + "\n"))?;
     } else {
-        print!("{}", status.table());
+        print(&status.table())?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -13,12 +13,12 @@ use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::patience::{self, Patience};
 use super::problem::{Report, hint};
 use super::{
     Config, DpdAction, Endpoint, Gateway, Host, IkeVersion, LogFormat, Pool, Psk, Start, Tunnel, raw, value,
 };
 
-const DPD_DELAY: Duration = Duration::from_secs(30);
 const REKEY_TIME: Duration = Duration::from_secs(3_600);
 const IKE_REKEY_TIME: Duration = Duration::from_secs(4 * 3_600);
 const REPLAY_WINDOW: u32 = 1_024;
@@ -178,6 +178,16 @@ fn tunnel(raw: Spanned<raw::Tunnel>, report: &mut Report<'_>) -> Option<Tunnel> 
         report.error(start_span, format!("tunnel {name:?} cannot be started: it has no remote address"));
     }
     let dpd_action = text(raw.dpd_action, report, |word| value::choice(word, &DPD_ACTIONS));
+    let Patience { dpd_delay, retransmission } = patience::read(
+        raw.dpd_delay,
+        raw.dpd_timeout,
+        patience::Repetition {
+            tries: raw.retransmit_tries,
+            timeout: raw.retransmit_timeout,
+            base: raw.retransmit_base,
+        },
+        report,
+    );
     let psk = psk(raw.psk, raw.psk_file, &name, &span, report);
     let (preset, proposals, esp_proposals) = suites(raw.preset, raw.proposals, raw.esp_proposals, report);
     let dynamic = || vec![SelectorTemplate::DYNAMIC];
@@ -205,7 +215,8 @@ fn tunnel(raw: Spanned<raw::Tunnel>, report: &mut Report<'_>) -> Option<Tunnel> 
             report,
         ),
         ike_lifetime: lifetime(raw.ike_rekey_time, None, [None, None], IKE_REKEY_TIME, report),
-        dpd_delay: time(raw.dpd_delay, report).unwrap_or(Some(DPD_DELAY)),
+        dpd_delay,
+        retransmission,
         dpd_action: dpd_action.unwrap_or(match start {
             Start::Start => DpdAction::Restart,
             Start::OnTraffic => DpdAction::Trap,
@@ -356,12 +367,12 @@ fn replay_window(raw: Option<Spanned<i64>>, report: &mut Report<'_>) -> u32 {
     window
 }
 
-fn time(raw: Option<Spanned<raw::Quantity>>, report: &mut Report<'_>) -> Option<Option<Duration>> {
+pub(super) fn time(raw: Option<Spanned<raw::Quantity>>, report: &mut Report<'_>) -> Option<Option<Duration>> {
     let raw = raw?;
     report.value(raw.span(), value::duration(raw.get_ref()))
 }
 
-fn number<T: TryFrom<i64>>(
+pub(super) fn number<T: TryFrom<i64>>(
     raw: Option<Spanned<i64>>,
     report: &mut Report<'_>,
     allowed: std::ops::RangeInclusive<i64>,

@@ -16,6 +16,7 @@
 
 mod build;
 mod lint;
+mod patience;
 mod problem;
 mod raw;
 mod value;
@@ -25,6 +26,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ikebana_core::{AddressRange, Identity, IdentityPattern, Lifetime, Secret};
+use ikebana_ike::Retransmission;
 use ikebana_ike::config::{Encapsulation, Mode, SelectorTemplate};
 use ikebana_proposals::{Preset, Proposal};
 
@@ -131,6 +133,8 @@ pub struct Tunnel {
     pub dpd_delay: Option<Duration>,
     /// What happens when it does not answer.
     pub dpd_action: DpdAction,
+    /// How often, and for how long, a request to the peer is repeated before it is taken to be dead.
+    pub retransmission: Retransmission,
     /// Whether ESP travels in UDP.
     pub encap: Encapsulation,
     /// Packets the replay window looks back.
@@ -142,6 +146,12 @@ pub struct Tunnel {
 }
 
 impl Tunnel {
+    /// The longest time for which a peer that has fallen silent is believed in; `None` for ever.
+    #[must_use]
+    pub fn patience(&self) -> Option<Duration> {
+        self.dpd_delay.map(|delay| delay.saturating_add(self.retransmission.patience()))
+    }
+
     /// Whether another tunnel is the same but for its place in the file.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
@@ -159,6 +169,7 @@ impl Tunnel {
             && (&self.local_ts, &self.remote_ts) == (&other.local_ts, &other.remote_ts)
             && (self.lifetime, self.ike_lifetime) == (other.lifetime, other.ike_lifetime)
             && (self.dpd_delay, self.dpd_action) == (other.dpd_delay, other.dpd_action)
+            && self.retransmission == other.retransmission
             && (self.encap, self.replay_window, self.mtu) == (other.encap, other.replay_window, other.mtu)
             && self.vips == other.vips
     }

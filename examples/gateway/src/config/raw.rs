@@ -71,7 +71,11 @@ pub(super) struct Tunnel {
     pub(super) rekey_packets: Option<Spanned<Quantity>>,
     pub(super) ike_rekey_time: Option<Spanned<Quantity>>,
     pub(super) dpd_delay: Option<Spanned<Quantity>>,
+    pub(super) dpd_timeout: Option<Spanned<Quantity>>,
     pub(super) dpd_action: Text,
+    pub(super) retransmit_tries: Option<Spanned<i64>>,
+    pub(super) retransmit_timeout: Option<Spanned<Quantity>>,
+    pub(super) retransmit_base: Option<Spanned<f64>>,
     pub(super) encap: Text,
     pub(super) replay_window: Option<Spanned<i64>>,
     pub(super) mtu: Option<Spanned<i64>>,
@@ -81,6 +85,7 @@ pub(super) struct Tunnel {
 /// A number, or a number with a unit.
 pub(super) enum Quantity {
     Plain(i64),
+    Fraction(f64),
     WithUnit(String),
 }
 
@@ -94,6 +99,9 @@ impl<'de> Deserialize<'de> for Quantity {
             }
             fn visit_i64<E>(self, value: i64) -> Result<Quantity, E> {
                 Ok(Quantity::Plain(value))
+            }
+            fn visit_f64<E>(self, value: f64) -> Result<Quantity, E> {
+                Ok(Quantity::Fraction(value))
             }
             fn visit_str<E>(self, value: &str) -> Result<Quantity, E> {
                 Ok(Quantity::WithUnit(value.to_owned()))

@@ -106,6 +106,9 @@ rekey_packets = 1000000
 ike_rekey_time = "8h"
 dpd_delay = "10s"
 dpd_action = "clear"
+retransmit_tries = 3
+retransmit_timeout = 4.0
+retransmit_base = 1.5
 encap = "force"
 replay_window = 4096
 mtu = 1400
@@ -141,6 +144,8 @@ tunnels = ["net"]
     assert_eq!((tunnel.dpd_delay, tunnel.dpd_action), (Some(Duration::from_secs(10)), DpdAction::Clear));
     assert_eq!((tunnel.encap, tunnel.replay_window, tunnel.mtu), (Encapsulation::Force, 4096, Some(1400)));
     assert_eq!(tunnel.vips.len(), 2);
+    let plan = tunnel.retransmission;
+    assert_eq!((plan.tries, plan.first, plan.factor_percent), (3, Duration::from_secs(4), 150));
     assert_eq!(config.pools[0].tunnels, ["net"]);
 }
 
@@ -175,6 +180,19 @@ fn a_bad_value_is_an_error_with_its_line() {
         ("rekey_time = 1.5", "float"),
         ("rekey_bytes = \"10Q\"", "none of K, M, G"),
         ("life_time = \"10s\"\nrekey_time = \"20s\"", "must be longer than rekey_time"),
+        ("dpd_timeout = \"20s\"\ndpd_delay = \"20s\"", "at least 2s longer than dpd_delay"),
+        ("dpd_timeout = 2", "at least 2s longer than dpd_delay"),
+        ("dpd_timeout = 0", "longer than 0"),
+        ("dpd_timeout = 30\ndpd_delay = 0", "never asked"),
+        ("dpd_timeout = 30\nretransmit_tries = 3", "give either"),
+        ("retransmit_tries = 0", "not from 1 to 20"),
+        ("retransmit_timeout = \"10ms\"", "not from 100ms to 60s"),
+        ("retransmit_timeout = -1", "negative"),
+        ("retransmit_timeout = nan", "no time in seconds"),
+        ("retransmit_timeout = -inf", "no time in seconds"),
+        ("retransmit_base = 0.5", "not from 1.0 to 10.0"),
+        ("retransmit_base = nan", "not from 1.0 to 10.0"),
+        ("retransmit_base = \"2\"", "f64"),
         ("dpd_action = \"reboot\"", "none of clear, trap, restart"),
         ("proposals = [\"aes128-sha1-modp2408\"]", "modp2048"),
         ("esp_proposals = [\"aes127\"]", "aes127"),
@@ -199,6 +217,41 @@ fn a_bad_value_is_an_error_with_its_line() {
         assert!(hit, "{line}: expected {part:?} in {found:?}");
         assert!(found.iter().all(|one| !one.starts_with("0:")), "{found:?}");
     }
+}
+
+#[test]
+fn a_silent_peer_is_given_up_within_the_time_that_was_asked_for() {
+    for (lines, asked_after, most) in [
+        ("dpd_timeout = \"30s\"", 10.0, 30.0),
+        ("dpd_timeout = 30\ndpd_delay = 10", 10.0, 30.0),
+        ("dpd_timeout = 30\ndpd_delay = \"27s\"", 27.0, 30.0),
+        ("dpd_timeout = 3", 1.0, 3.0),
+        ("dpd_timeout = 60", 20.0, 60.0),
+        ("dpd_timeout = 120", 30.0, 120.0),
+        ("dpd_timeout = 130", 30.0, 130.0),
+        ("dpd_timeout = \"10m\"", 30.0, 600.0),
+        ("dpd_timeout = \"2d\"", 30.0, 172_800.0),
+    ] {
+        let tunnel = only_tunnel(&with(lines));
+        assert_eq!(tunnel.dpd_delay, Some(Duration::from_secs_f64(asked_after)), "{lines}");
+        let patience = tunnel.patience().unwrap().as_secs_f64();
+        // Not later, and not so much sooner that a short outage costs the tunnel.
+        assert!(patience <= most && (patience > 0.85 * most || most > 1e4), "{lines}: {patience}");
+        let plan = tunnel.retransmission;
+        assert!(plan.tries >= 2 && plan.first <= Duration::from_secs(4), "{lines}: {plan:?}");
+    }
+    let spelled_out =
+        only_tunnel(&with("retransmit_tries = 2\nretransmit_timeout = \"1s\"\nretransmit_base = 2"));
+    // 30 s, then waits of 1, 2 and 4 s, each up to a tenth longer.
+    assert_eq!(spelled_out.patience(), Some(Duration::from_millis(37_700)));
+    assert_eq!(only_tunnel(&with("dpd_delay = 0")).patience(), None);
+}
+
+#[test]
+fn what_makes_a_tunnel_another_one_includes_how_long_its_peer_is_waited_for() {
+    let tunnel = only_tunnel(SMALL);
+    assert!(tunnel.is_same(&only_tunnel(&with("\nretransmit_tries = 5"))));
+    assert!(!tunnel.is_same(&only_tunnel(&with("retransmit_tries = 4"))));
 }
 
 #[test]
@@ -295,6 +348,10 @@ fn the_example_files_are_understood() {
         let text = std::fs::read_to_string(&path).unwrap();
         let (config, _) = parse(&text).unwrap_or_else(|problems| panic!("{}", problems.render(&path)));
         assert!(!config.tunnels.is_empty());
+        if path.ends_with("aws.toml") {
+            // AWS notices within 30 s, and so do we.
+            assert!(config.tunnels.iter().all(|tunnel| tunnel.patience() <= Some(Duration::from_secs(30))));
+        }
         count += 1;
     }
     assert!(count >= 3);

@@ -105,6 +105,7 @@ pub(super) fn duration(quantity: &Quantity) -> Result<Option<Duration>, String> 
         Quantity::Plain(seconds) => u64::try_from(*seconds)
             .map(Duration::from_secs)
             .map_err(|_| format!("{seconds} is negative; give seconds, or 0 for never"))?,
+        Quantity::Fraction(value) => return Err(format!("{value} is a float; give whole seconds")),
         Quantity::WithUnit(text) => match text.trim().parse::<u64>() {
             Ok(seconds) => Duration::from_secs(seconds),
             Err(_) => humantime::parse_duration(text.trim())
@@ -117,12 +118,23 @@ pub(super) fn duration(quantity: &Quantity) -> Result<Option<Duration>, String> 
     Ok((!duration.is_zero()).then_some(duration))
 }
 
+/// A short time, where fractions of a second count: seconds, as `4.0`, or `500ms`, `2s`.
+pub(super) fn wait(quantity: &Quantity) -> Result<Duration, String> {
+    match quantity {
+        Quantity::Fraction(seconds) => {
+            Duration::try_from_secs_f64(*seconds).map_err(|_| format!("{seconds} is no time in seconds"))
+        }
+        Quantity::Plain(_) | Quantity::WithUnit(_) => duration(quantity).map(Option::unwrap_or_default),
+    }
+}
+
 const MAX_DURATION: Duration = Duration::from_secs(10 * 366 * 86_400);
 
 /// A count: plain, or with K, M, G, T (thousands) or Ki, Mi, Gi, Ti. Zero stands for never.
 pub(super) fn count(quantity: &Quantity) -> Result<Option<u64>, String> {
     let count = match quantity {
         Quantity::Plain(count) => u64::try_from(*count).map_err(|_| format!("{count} is negative"))?,
+        Quantity::Fraction(value) => return Err(format!("{value} is a float; give a whole number")),
         Quantity::WithUnit(text) => {
             let bare = text.trim().trim_end_matches(['B', 'b']);
             let digits = bare.find(|c: char| !c.is_ascii_digit()).unwrap_or(bare.len());
