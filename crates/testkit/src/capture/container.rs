@@ -5,6 +5,9 @@ use core::time::Duration;
 use ikebana_core::Reader;
 use pcap_file::DataLink;
 use pcap_file::pcap::PcapReader;
+use pcap_file::pcapng::blocks::interface_description::{
+    InterfaceDescriptionBlock, InterfaceDescriptionOption,
+};
 use pcap_file::pcapng::{Block, PcapNgReader};
 
 use super::CaptureError;
@@ -79,9 +82,29 @@ fn pcapng(file: &[u8]) -> Result<Vec<Frame>, CaptureError> {
         };
         let interface = usize::try_from(interface).ok().and_then(|index| reader.interfaces().get(index));
         let link = interface.map_or(LinkLayer::Unknown(u32::MAX), |found| link_layer(found.linktype));
+        let at = interface.map_or(at, |interface| in_its_units(at, interface));
         frames.push(Frame { number: frames.len() + 1, at, link, octets });
     }
     Ok(frames)
+}
+
+/// The time of a packet. The reader takes every timestamp for nanoseconds; its unit is an option of the
+/// interface, `if_tsresol`: an exponent of ten or, with the highest bit set, of two. Without it, the unit is a
+/// microsecond.
+fn in_its_units(at: Duration, interface: &InterfaceDescriptionBlock<'_>) -> Duration {
+    let exponent = interface.options.iter().find_map(|option| match option {
+        InterfaceDescriptionOption::IfTsResol(exponent) => Some(*exponent),
+        _ => None,
+    });
+    let exponent = exponent.unwrap_or(6);
+    let base: u128 = if exponent & 0x80 == 0 { 10 } else { 2 };
+    let time = base.checked_pow(u32::from(exponent & 0x7f)).and_then(|per_second| {
+        let seconds = u64::try_from(at.as_nanos() / per_second).ok()?;
+        let rest = (at.as_nanos() % per_second).checked_mul(1_000_000_000)? / per_second;
+        Some(Duration::new(seconds, u32::try_from(rest).ok()?))
+    });
+    // A unit too small for any clock says nothing.
+    time.unwrap_or_default()
 }
 
 /// RFC 1761: a file header, then records of 24 octets of header and padded data.
