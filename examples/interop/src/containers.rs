@@ -65,8 +65,8 @@ pub(crate) fn run(request: &Request) -> Result<ExitCode> {
         folder: folder.join("state"),
     };
     let mut lab = Lab::in_containers(containers, &options)?;
-    let passed = runner::run_one(&mut lab, &scenario, &options);
-    Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let outcome = runner::run_one(&mut lab, &scenario, &options);
+    Ok(if outcome == runner::Outcome::Passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn find(name: &str) -> Result<Scenario> {

@@ -12,7 +12,7 @@ use crate::daemon::{Daemon, IkeSa, Plan};
 use crate::lab::Lab;
 use crate::ping;
 use crate::place::{Place, Process};
-use crate::runner::log_since;
+use crate::runner::{PeerNotReady, log_since};
 use crate::scenario::{Family, Mode, Scenario, Side};
 use crate::step::{SaKind, Step, Wire};
 use crate::wait;
@@ -52,7 +52,7 @@ impl<'a> Execution<'a> {
 
     /// Configures both ends and does every step.
     pub(crate) fn run(&mut self) -> Result<()> {
-        self.lab.choose_peer(self.scenario.peer)?;
+        self.lab.choose_peer(self.scenario.peer).context(PeerNotReady)?;
         let topology = self.lab.network.topology;
         // The responder first, so that it is there when the initiator starts.
         let order = match self.scenario.initiator {
@@ -61,7 +61,8 @@ impl<'a> Execution<'a> {
         };
         for side in order {
             let plan = Plan { scenario: self.scenario, side, topology };
-            self.daemon(side)?.configure(&plan).with_context(|| format!("configuring {side:?}"))?;
+            let result = self.daemon(side)?.configure(&plan);
+            not_ready(side, result).with_context(|| format!("configuring {side:?}"))?;
         }
         self.lab.network.reset_counters()?;
         for (index, step) in self.scenario.steps.iter().enumerate() {
@@ -123,7 +124,7 @@ impl<'a> Execution<'a> {
             }
             Step::Kill { who } => self.daemon(*who)?.kill(),
             Step::Stop { who } => self.daemon(*who)?.stop(),
-            Step::Restart { who } => self.daemon(*who)?.restart(),
+            Step::Restart { who } => not_ready(*who, self.daemon(*who)?.restart()),
             Step::Link { up } => self.lab.network.set_link(*up),
             Step::Sleep { ms } => wait::pause(Duration::from_millis(*ms)),
             Step::ExpectSas { on, ike, child } => self.expect_sas(*on, *ike, *child),
@@ -384,6 +385,15 @@ impl<'a> Execution<'a> {
             Place::Guest { .. } | Place::Container { .. } => bail!("half-open needs a namespace"),
         };
         place.run(&format!("{} half-open {target}", program.display())).map(drop)
+    }
+}
+
+/// Marks it if the peer's daemon cannot be started. Only this: that it cannot be stopped, or does not bring an
+/// SA up or down, may be our doing.
+fn not_ready<T>(side: Side, result: Result<T>) -> Result<T> {
+    match side {
+        Side::Them => result.context(PeerNotReady),
+        Side::Us => result,
     }
 }
 
