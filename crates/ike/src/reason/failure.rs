@@ -270,6 +270,12 @@ pub enum ChildFailure {
     /// The peer's message breaks the protocol.
     #[error("invalid message from the peer: {0}")]
     Protocol(String),
+    /// The peer did not answer. Where IKEv1 is spoken, that is how some peers refuse.
+    #[error("no answer after {sent} transmissions; what may the peer not like about the offer?")]
+    NoAnswer {
+        /// How often the request was sent.
+        sent: u32,
+    },
     /// The IKE SA ended first.
     #[error("the IKE SA ended first")]
     IkeSaGone,
