@@ -9,6 +9,7 @@ use serde_json::Value as Json;
 
 use crate::agreement::{self, Agreed};
 use crate::daemon::{Daemon, IkeSa, Plan};
+use crate::ike_scan;
 use crate::lab::Lab;
 use crate::ping;
 use crate::place::{Place, Process};
@@ -149,6 +150,9 @@ impl<'a> Execution<'a> {
             Step::ExpectWire { kind } => self.expect_wire(*kind),
             Step::NoLeaks => self.no_leaks(),
             Step::HalfOpen => self.half_open(),
+            Step::IkeScan { aggressive, count, answered } => {
+                ike_scan::probe(self.lab, *aggressive, *count, *answered)
+            }
         }
     }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use crate::containers::Containers;
-use crate::daemon::{Charon, Daemon, Esp, Gateway, Libreswan, OpenIked};
+use crate::daemon::{Charon, Daemon, Esp, Gateway, Libreswan, OpenIked, Vpnc};
 use crate::guest::Guest;
 use crate::network::{Network, Topology};
 use crate::place::Place;
@@ -101,6 +101,7 @@ impl Lab {
             PeerKind::StrongswanKernel => Box::new(Charon::new(place, folder, Esp::Kernel)?),
             PeerKind::Libreswan => Box::new(Libreswan::new(place, folder)?),
             PeerKind::Openiked => Box::new(OpenIked::new(place, folder)?),
+            PeerKind::Vpnc => Box::new(Vpnc::new(place, folder)?),
         })
     }
 
@@ -137,5 +138,6 @@ fn peer_name(kind: PeerKind) -> &'static str {
         PeerKind::Strongswan | PeerKind::StrongswanKernel => "strongswan",
         PeerKind::Libreswan => "libreswan",
         PeerKind::Openiked => "openiked",
+        PeerKind::Vpnc => "vpnc",
     }
 }

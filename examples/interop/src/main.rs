@@ -7,6 +7,7 @@ mod daemon;
 mod execute;
 mod guest;
 mod half_open;
+mod ike_scan;
 mod lab;
 mod network;
 mod ping;

@@ -28,13 +28,16 @@ pub(crate) enum PeerKind {
     Libreswan,
     /// OpenIKED with Linux' own ESP, in the guest.
     Openiked,
+    /// vpnc, a Cisco client: IKEv1 aggressive mode with XAUTH and mode config, and ESP of its own in userspace. It
+    /// only initiates, and keeps its SAs to itself.
+    Vpnc,
 }
 
 impl PeerKind {
     /// Whether the peer needs a kernel with ESP, which the host may not have.
     pub(crate) fn needs_guest(self) -> bool {
         match self {
-            PeerKind::Strongswan => false,
+            PeerKind::Strongswan | PeerKind::Vpnc => false,
             PeerKind::StrongswanKernel | PeerKind::Libreswan | PeerKind::Openiked => true,
         }
     }
@@ -66,6 +69,12 @@ pub(crate) struct Scenario {
     pub(crate) name: String,
     pub(crate) peer: PeerKind,
     pub(crate) initiator: Side,
+    /// Version of IKE, at both ends.
+    #[serde(default = "ikev2")]
+    pub(crate) version: u8,
+    /// IKEv1: aggressive mode instead of main mode, at both ends.
+    #[serde(default)]
+    pub(crate) aggressive: bool,
     /// IKE proposals of both ends as strongSwan users write them, separated by commas.
     pub(crate) ike: String,
     /// ESP proposals of both ends, the same way.
@@ -87,6 +96,9 @@ pub(crate) struct Scenario {
     /// Keys of our `[gateway]`.
     #[serde(default)]
     pub(crate) gateway: Table,
+    /// Our `[[pool]]`s.
+    #[serde(default)]
+    pub(crate) pools: Vec<Table>,
     /// The peer's settings that differ from the defaults.
     #[serde(default)]
     pub(crate) them: PeerSettings,
@@ -112,6 +124,14 @@ pub(crate) struct PeerSettings {
     pub(crate) child: Table,
     /// Keys of strongswan.conf's `charon` section; a change restarts the daemon.
     pub(crate) charon: Table,
+    /// swanctl secrets beside the pre-shared key.
+    pub(crate) secrets: Table,
+    /// swanctl address pools.
+    pub(crate) pools: Table,
+}
+
+fn ikev2() -> u8 {
+    2
 }
 
 fn yes() -> bool {

@@ -147,6 +147,17 @@ pub(crate) enum Step {
     NoLeaks,
     /// Makes a half-open IKE SA on the peer, so that it asks the next initiator for a cookie.
     HalfOpen,
+    /// `ike-scan` at the peer's end probes ours with IKEv1.
+    IkeScan {
+        /// With aggressive mode instead of main mode.
+        #[serde(default)]
+        aggressive: bool,
+        /// Probes, each with cookies of its own, which are left half open.
+        #[serde(default = "one")]
+        count: u32,
+        /// How many must be answered, at least and at most.
+        answered: (u32, u32),
+    },
 }
 
 impl Step {
@@ -162,6 +173,10 @@ impl Step {
                 | Step::ExpectLog { who: Side::Us, .. }
         )
     }
+}
+
+fn one() -> u32 {
+    1
 }
 
 fn default_timeout() -> u64 {

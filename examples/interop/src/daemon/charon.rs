@@ -33,7 +33,8 @@ pub(crate) struct Charon {
 }
 
 const PLUGINS: &str = "random nonce openssl aes sha1 sha2 hmac kdf gcm ccm ctr cmac xcbc chapoly \
-                       curve25519 gmp pem pkcs1 pkcs8 x509 pubkey constraints revocation";
+                       curve25519 gmp pem pkcs1 pkcs8 x509 pubkey constraints revocation \
+                       xauth-generic unity";
 
 impl Charon {
     /// `folder` is in the common folder of the place.
@@ -220,8 +221,9 @@ fn ike_sa(node: &Node) -> IkeSa {
         children: children
             .into_iter()
             .flat_map(|children| children.values())
-            // A deleted Child SA is kept for some seconds, for packets that are still under way.
-            .filter(|child| child.text("state") != Some("DELETED"))
+            // A deleted Child SA is kept for some seconds, for packets that are still under way. With IKEv1, one
+            // that was replaced stays until it expires or the peer deletes it.
+            .filter(|child| !matches!(child.text("state"), Some("DELETED" | "REKEYED")))
             .map(child_sa)
             .collect(),
     }
@@ -265,7 +267,7 @@ fn settings_of(plan: &Plan<'_>) -> PeerSettings {
                 esp: list("esp_proposals"),
                 connection,
                 child,
-                charon: Table::new(),
+                ..PeerSettings::default()
             }
         }
     }
@@ -283,13 +285,16 @@ fn swanctl_conf(plan: &Plan<'_>, peer: &PeerSettings, esp: Esp) -> String {
     }
     merge(&mut child, peer.child.clone());
     let mut connection = table([
-        ("version", "2"),
+        ("version", if scenario.version == 1 { "1" } else { "2" }),
         ("local_addrs", plan.local_address()),
         ("remote_addrs", plan.remote_address().unwrap_or("%any")),
         ("proposals", peer.ike.as_ref().unwrap_or(&scenario.ike)),
         ("encap", if esp == Esp::Userspace { "yes" } else { "no" }),
         ("mobike", "no"),
     ]);
+    if scenario.aggressive {
+        merge(&mut connection, table([("aggressive", "yes")]));
+    }
     merge(&mut connection, peer.connection.clone());
     connection.insert("local".to_owned(), Value::Table(table([("auth", "psk"), ("id", plan.me().id)])));
     connection.insert("remote".to_owned(), Value::Table(table([("auth", "psk"), ("id", plan.other().id)])));
@@ -298,6 +303,8 @@ fn swanctl_conf(plan: &Plan<'_>, peer: &PeerSettings, esp: Esp) -> String {
     let secret = table([("id-a", plan.me().id), ("id-b", plan.other().id), ("secret", &psk)]);
     let mut file = nest("connections", nest("ikei", connection));
     merge(&mut file, nest("secrets", nest("ike-interop", secret)));
+    merge(&mut file, nest("secrets", peer.secrets.clone()));
+    merge(&mut file, nest("pools", peer.pools.clone()));
     sections::render(&file)
 }
 

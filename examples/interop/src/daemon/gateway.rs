@@ -81,6 +81,8 @@ impl Daemon for Gateway {
         let mut file = Table::new();
         file.insert("gateway".to_owned(), Value::Table(plan.scenario.gateway.clone()));
         file.insert("tunnel".to_owned(), Value::Array(vec![Value::Table(tunnel(plan))]));
+        let pools = plan.scenario.pools.iter().cloned().map(Value::Table).collect();
+        file.insert("pool".to_owned(), Value::Array(pools));
         let path = self.folder.join("gateway.toml");
         std::fs::write(&path, file.to_string())?;
         // It holds a key, and the gateway would rightly complain.
@@ -151,7 +153,10 @@ fn tunnel(plan: &Plan<'_>) -> Table {
         tunnel.insert(key.to_owned(), value);
     };
     set("name", string("net"));
-    set("ike", Value::Integer(2));
+    set("ike", Value::Integer(scenario.version.into()));
+    if scenario.aggressive {
+        set("aggressive", Value::Boolean(true));
+    }
     set("local", string(plan.local_address()));
     set("remote", string(plan.remote_address().unwrap_or(plan.other().seen_as)));
     set("local_id", string(plan.me().id));

@@ -130,7 +130,14 @@ impl Daemon for Libreswan {
             return Ok(Vec::new());
         }
         let states = self.whack("--showstates")?;
-        let established = states.lines().filter(|line| line.contains("ESTABLISHED_IKE_SA")).count();
+        let established = states
+            .lines()
+            .filter(|line| {
+                ["ESTABLISHED_IKE_SA", "STATE_MAIN_I4", "STATE_MAIN_R3"]
+                    .iter()
+                    .any(|state| line.contains(state))
+            })
+            .count();
         let children = xfrm::children(&self.place.run("ip -s xfrm state")?, self.local);
         Ok(ike_sas(vec![None; established], children))
     }
@@ -179,8 +186,9 @@ fn ipsec_conf(plan: &Plan<'_>) -> Result<String> {
         }
     }
     Ok(format!(
-        "config setup\n    nssdir=/run/nss\n    dnssec-enable=no\n\nconn ikei\n    ikev2=yes\n    authby=secret\n    \
-         pfs=no\n    encapsulation=auto\n    auto=add\n    {}\n",
+        "config setup\n    nssdir=/run/nss\n    dnssec-enable=no\n    ikev1-policy=accept\n\nconn ikei\n    ikev2={}\n    \
+         authby=secret\n    pfs=no\n    encapsulation=auto\n    auto=add\n    {}\n",
+        if plan.scenario.version == 1 { "no" } else { "yes" },
         lines.join("\n    ")
     ))
 }

@@ -5,6 +5,7 @@ mod gateway;
 mod libreswan;
 mod openiked;
 mod sections;
+mod vpnc;
 mod xfrm;
 
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ pub(crate) use charon::{Charon, Esp};
 pub(crate) use gateway::Gateway;
 pub(crate) use libreswan::Libreswan;
 pub(crate) use openiked::OpenIked;
+pub(crate) use vpnc::Vpnc;
 
 use crate::network::{End, Topology};
 use crate::scenario::{Family, Mode, Scenario, Side};
