@@ -9,4 +9,21 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
+mod children;
+mod connection;
+mod context;
+mod endpoint;
+mod established;
+mod fragments;
+mod informational;
+mod isakmp;
+mod keys;
+mod lifetimes;
+mod nat;
+mod phase1;
+mod quick;
+mod selectors;
+mod transaction;
+mod turn;
+mod vendor;
 pub mod wire;

@@ -1,0 +1,1 @@
+//! One association as the application knows it, in whatever state it is.

@@ -1,0 +1,1 @@
+//! The endpoint: many IKE SAs, one queue of outputs.

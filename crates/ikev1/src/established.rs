@@ -1,0 +1,1 @@
+//! An association whose phase 1 is done.

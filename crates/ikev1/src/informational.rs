@@ -1,0 +1,1 @@
+//! Informational exchanges (RFC 2409 5.7).

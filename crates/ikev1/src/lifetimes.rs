@@ -1,0 +1,1 @@
+//! Lifetimes as IKEv1 negotiates them.

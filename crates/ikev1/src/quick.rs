@@ -1,0 +1,1 @@
+//! Quick mode (RFC 2409 5.5).

@@ -1,0 +1,1 @@
+//! Phase 2 identities and traffic selectors.

@@ -1,0 +1,1 @@
+//! XAUTH and mode config.

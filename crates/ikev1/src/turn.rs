@@ -1,0 +1,1 @@
+//! Repetition of a message whose answer we await.
