@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
+use tracing_subscriber::EnvFilter;
 
 use super::patience::{self, Patience};
 use super::problem::{Report, hint};
@@ -21,6 +22,10 @@ use super::{
 
 const REKEY_TIME: Duration = Duration::from_secs(3_600);
 const IKE_REKEY_TIME: Duration = Duration::from_secs(4 * 3_600);
+/// What the TUN device takes at most, as buffers are made for it.
+pub(crate) const LONGEST_PACKET: usize = 9_216;
+/// More entries than this in a list of proposals or selectors do not fit into one message.
+const LONGEST_LIST: usize = 128;
 const REPLAY_WINDOW: u32 = 1_024;
 const JITTER_PERCENT: u8 = 10;
 
@@ -55,7 +60,7 @@ pub(super) fn read(text: &str, report: &mut Report<'_>) -> Option<Config> {
     let file = match raw::File::deserialize(toml::Deserializer::from(table)) {
         Ok(file) => file,
         Err(error) => {
-            report.error(error.span().unwrap_or_default(), error.message());
+            report.error(error.span().unwrap_or_default(), without_value(error.message()));
             return None;
         }
     };
@@ -64,6 +69,19 @@ pub(super) fn read(text: &str, report: &mut Report<'_>) -> Option<Config> {
     let names: Vec<String> = tunnels.iter().map(|tunnel| tunnel.name.clone()).collect();
     let pools = file.pool.into_iter().map(|one| pool(one, &names, report)).collect();
     Some(Config { gateway, pools, tunnels })
+}
+
+/// What is wrong with a value, without the value: it may be a key that lacks its quotes.
+fn without_value(message: &str) -> String {
+    let quote = message.find(['`', '"']);
+    let expected = message.rfind(", expected");
+    match (quote, expected) {
+        (Some(quote), Some(expected)) if quote < expected => {
+            let (before, after) = (message.get(..quote), message.get(expected..));
+            format!("{}{}", before.unwrap_or_default().trim_end(), after.unwrap_or_default())
+        }
+        _ => message.to_owned(),
+    }
 }
 
 /// Reports keys that no table has.
@@ -105,24 +123,41 @@ fn gateway(raw: raw::Gateway, report: &mut Report<'_>) -> Gateway {
     let listen = list(raw.listen, report, |text| {
         text.parse::<IpAddr>().map_err(|_| format!("{text:?} is no IP address"))
     });
+    let port = number(raw.port, report, 1..=65_535).unwrap_or(default.port);
+    let nat_span = raw.nat_port.as_ref().map(Spanned::span).unwrap_or_default();
+    let nat_port = number(raw.nat_port, report, 1..=65_535).unwrap_or(default.nat_port);
+    if port == nat_port {
+        report.error(nat_span, format!("port and nat_port are both {port}; they need a socket each"));
+    }
     let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
     Gateway {
         listen: listen.filter(|listen| !listen.is_empty()).unwrap_or(default.listen),
-        port: number(raw.port, report, 1..=65_535).unwrap_or(default.port),
-        nat_port: number(raw.nat_port, report, 1..=65_535).unwrap_or(default.nat_port),
+        port,
+        nat_port,
         tun: text(raw.tun, report, |name| {
             // IFNAMSIZ, with its terminating zero.
             let fits = (1..=15).contains(&name.len()) && !name.contains(['/', ' ', ':']);
             if fits { Ok(name.to_owned()) } else { Err(format!("{name:?} cannot be a device's name")) }
         })
         .unwrap_or(default.tun),
-        control: raw.control.map_or(default.control, |path| PathBuf::from(path.into_inner())),
-        log: raw.log.map_or(default.log, Spanned::into_inner),
+        control: text(raw.control, report, |path| match path {
+            // An empty path is an address of the system's choice, which everybody may connect to.
+            "" => Err("the control socket needs a path".to_owned()),
+            path => Ok(PathBuf::from(path)),
+        })
+        .unwrap_or(default.control),
+        log: text(raw.log, report, |filter| match EnvFilter::try_new(filter) {
+            Ok(_) => Ok(filter.to_owned()),
+            Err(error) => {
+                Err(format!("{filter:?} is neither a level, such as debug, nor directives: {error}"))
+            }
+        })
+        .unwrap_or(default.log),
         log_format: text(raw.log_format, report, |word| value::choice(word, &formats))
             .unwrap_or(default.log_format),
         install_routes: raw.install_routes.unwrap_or(default.install_routes),
         fwmark: number(raw.fwmark, report, 1..=u32::MAX.into()).unwrap_or(default.fwmark),
-        route_table: number(raw.route_table, report, 1..=u32::MAX.into()).unwrap_or(default.route_table),
+        route_table: route_table(raw.route_table, report).unwrap_or(default.route_table),
         half_open_limit: number(raw.half_open_limit, report, 0..=1_000_000),
     }
 }
@@ -224,7 +259,7 @@ fn tunnel(raw: Spanned<raw::Tunnel>, report: &mut Report<'_>) -> Option<Tunnel> 
         }),
         encap: text(raw.encap, report, |word| value::choice(word, &ENCAPS)).unwrap_or_default(),
         replay_window: replay_window(raw.replay_window, report),
-        mtu: number(raw.mtu, report, 576..=65_535),
+        mtu: number(raw.mtu, report, 576..=i64::try_from(LONGEST_PACKET).unwrap_or(i64::MAX)),
         vips: list(raw.vips, report, |address| {
             address.parse().map_err(|_| format!("{address:?} is no IP address; 0.0.0.0 or :: asks for any"))
         })
@@ -356,6 +391,15 @@ fn lifetime(
     }
 }
 
+/// The first of two tables that no one else may have: not those of the kernel (`RT_TABLE_DEFAULT` to
+/// `RT_TABLE_LOCAL`).
+fn route_table(raw: Option<Spanned<i64>>, report: &mut Report<'_>) -> Option<u32> {
+    let span = raw.as_ref().map(Spanned::span).unwrap_or_default();
+    let table: u32 = number(raw, report, 1..=i64::from(u32::MAX) - 1)?;
+    let message = || format!("{table} and the table after it are ours alone, but the kernel has 253 to 255");
+    report.value(span, if (252..=255).contains(&table) { Err(message()) } else { Ok(table) })
+}
+
 fn replay_window(raw: Option<Spanned<i64>>, report: &mut Report<'_>) -> u32 {
     let span = raw.as_ref().map(Spanned::span).unwrap_or_default();
     let Some(window) = number::<u32>(raw, report, 64..=8_192) else { return REPLAY_WINDOW };
@@ -399,6 +443,10 @@ fn list<T>(
     parse: impl Fn(&str) -> Result<T, String>,
 ) -> Option<Vec<T>> {
     let raw = raw?;
+    if let Some(surplus) = raw.get(LONGEST_LIST) {
+        report.error(surplus.span(), format!("this list is longer than {LONGEST_LIST} entries"));
+        return None;
+    }
     Some(raw.into_iter().filter_map(|one| report.value(one.span(), parse(one.get_ref()))).collect())
 }
 

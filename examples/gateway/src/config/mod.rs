@@ -21,6 +21,8 @@ mod problem;
 mod raw;
 mod value;
 
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -29,7 +31,9 @@ use ikebana_core::{AddressRange, Identity, IdentityPattern, Lifetime, Secret};
 use ikebana_ike::Retransmission;
 use ikebana_ike::config::{Encapsulation, Mode, SelectorTemplate};
 use ikebana_proposals::{Preset, Proposal};
+use zeroize::Zeroizing;
 
+pub(crate) use build::LONGEST_PACKET;
 pub(crate) use problem::hint;
 pub use problem::{Problem, Problems, Severity};
 pub use value::{Endpoint, Host, selector_text};
@@ -251,7 +255,7 @@ pub fn parse(text: &str) -> Result<(Config, Problems), Problems> {
 pub fn load(file: &Path) -> Result<(Config, Problems), Problems> {
     let whole =
         |message: String| Problems(vec![Problem { line: 0, column: 0, severity: Severity::Error, message }]);
-    let text = std::fs::read_to_string(file).map_err(|error| whole(format!("cannot be read: {error}")))?;
+    let text = read_text(file).map_err(|error| whole(format!("cannot be read: {error}")))?;
     let (mut config, mut problems) = parse(&text)?;
     let folder = file.parent().unwrap_or(Path::new("."));
     for tunnel in &mut config.tunnels {
@@ -281,11 +285,28 @@ pub fn load(file: &Path) -> Result<(Config, Problems), Problems> {
 
 /// Reads a key file: one line as `psk` would have it.
 fn read_psk(path: &Path) -> Result<Secret, String> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| format!("psk_file {} cannot be read: {error}", path.display()))?;
-    let text = zeroize::Zeroizing::new(text);
-    value::psk(text.trim_end_matches(['\r', '\n']))
-        .map_err(|error| format!("psk_file {}: {error}", path.display()))
+    let text =
+        read_text(path).map_err(|error| format!("psk_file {} cannot be read: {error}", path.display()))?;
+    let key = text.trim_end_matches(['\r', '\n']);
+    if key.contains(['\r', '\n']) {
+        return Err(format!("psk_file {} has more than one line", path.display()));
+    }
+    value::psk(key).map_err(|error| format!("psk_file {}: {error}", path.display()))
+}
+
+/// Reads a file as far as a file of ours can be long: a device or a pipe in its place must not take all memory.
+fn read_text(path: &Path) -> io::Result<Zeroizing<String>> {
+    const LONGEST: u64 = 4 << 20;
+    let file = File::open(path)?;
+    // Made once, so that growing leaves no copies behind.
+    let expected = file.metadata()?.len().min(LONGEST).saturating_add(1);
+    let mut text = Zeroizing::new(String::with_capacity(usize::try_from(expected).unwrap_or(0)));
+    file.take(LONGEST).read_to_string(&mut text)?;
+    if u64::try_from(text.len()).is_ok_and(|length| length < LONGEST) {
+        Ok(text)
+    } else {
+        Err(io::Error::other(format!("it is longer than {LONGEST} octets")))
+    }
 }
 
 #[cfg(test)]

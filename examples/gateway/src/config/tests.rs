@@ -182,6 +182,11 @@ fn a_bad_value_is_an_error_with_its_line() {
         ("life_time = \"10s\"\nrekey_time = \"20s\"", "must be longer than rekey_time"),
         ("dpd_timeout = \"20s\"\ndpd_delay = \"20s\"", "at least 2s longer than dpd_delay"),
         ("dpd_timeout = 2", "at least 2s longer than dpd_delay"),
+        ("dpd_delay = \"1ms\"", "shorter than a second"),
+        ("rekey_time = \"10ms\"", "shorter than a second"),
+        ("mtu = 9217", "not from 576 to 9216"),
+        ("local = \"2001:db8::g\"", "is no IPv6 address"),
+        ("vips = [5]", "integer, expected"),
         ("dpd_timeout = 0", "longer than 0"),
         ("dpd_timeout = 30\ndpd_delay = 0", "never asked"),
         ("dpd_timeout = 30\nretransmit_tries = 3", "give either"),
@@ -330,6 +335,63 @@ fn key_files_are_read_beside_the_configuration_and_must_be_private() {
     std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
     let (_, problems) = load(&file).unwrap();
     assert_eq!(problems.to_string(), "");
+}
+
+#[test]
+fn a_bad_setting_of_the_gateway_is_an_error_with_its_line() {
+    for (line, part) in [
+        ("control = \"\"", "needs a path"),
+        ("log = \"info,ikebana=loud\"", "neither a level"),
+        ("port = 4500", "both 4500"),
+        ("nat_port = 500", "both 500"),
+        ("route_table = 254", "the kernel has 253 to 255"),
+        ("route_table = 252", "the kernel has 253 to 255"),
+        ("route_table = 4294967295", "not from 1"),
+        ("tun = \"\"", "cannot be a device's name"),
+    ] {
+        let found = errors(&format!("[gateway]\n{line}\n{SMALL}"));
+        assert!(found.len() == 1 && found[0].contains(part), "{line}: {found:?}");
+    }
+    for remote in ["224.0.0.5", "255.255.255.255", "[ff02::1]:500"] {
+        let found = errors(&SMALL.replace("192.0.2.2", remote));
+        assert!(found[0].contains("no host's address"), "{found:?}");
+    }
+    let any = only_tunnel(&SMALL.replace("192.0.2.2", "0.0.0.0:4500"));
+    assert_eq!((any.remote.host, any.start), (Host::Any, Start::Passive));
+}
+
+#[test]
+fn a_list_that_no_message_could_carry_is_an_error() {
+    let many = |count: usize| {
+        let networks: Vec<String> = (0..count).map(|at| format!("\"10.0.{at}.0/24\"")).collect();
+        with(&format!("remote_ts = [{}]", networks.join(", ")))
+    };
+    assert_eq!(errors(&many(128)), [""; 0]);
+    assert_eq!(errors(&many(129)), ["6: this list is longer than 128 entries"]);
+}
+
+#[test]
+fn a_key_file_is_one_line_and_no_endless_device() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("gateway.toml");
+    let with_key = |path: &str| {
+        let text = SMALL.replace("psk = \"a-key-that-is-long-enough\"", &format!("psk_file = {path:?}"));
+        std::fs::write(&file, text).unwrap();
+        load(&file).err().unwrap().to_string()
+    };
+    std::fs::write(folder.path().join("two"), "first-line-secret\nsecond\n").unwrap();
+    let found = with_key("two");
+    assert!(found.contains("more than one line") && !found.contains("secret"), "{found}");
+    assert!(with_key("/dev/zero").contains("longer than"));
+}
+
+#[test]
+fn a_key_without_quotes_is_not_repeated() {
+    for key in ["123456789", "12345.6789", "[\"secret\", \"12345\"]", "{ secret = 12345 }"] {
+        let found = errors(&SMALL.replace("\"a-key-that-is-long-enough\"", key)).join("\n");
+        assert!(found.contains("expected a string"), "{found}");
+        assert!(!found.contains("secret") && !found.contains("12345"), "{found}");
+    }
 }
 
 #[test]

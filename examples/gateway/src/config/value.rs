@@ -68,14 +68,16 @@ impl FromStr for Endpoint {
             return Ok(Self::ANY);
         }
         if let Ok(address) = text.parse::<IpAddr>() {
-            let host = if address.is_unspecified() { Host::Any } else { Host::Address(address) };
-            return Ok(Self { host, port: None });
+            return Ok(Self { host: host(address)?, port: None });
         }
         if let Ok(both) = text.parse::<SocketAddr>() {
             return match both.port() {
                 0 => Err(format!("{text:?}: port 0 is no port")),
-                port => Ok(Self { host: Host::Address(both.ip()), port: Some(port) }),
+                port => Ok(Self { host: host(both.ip())?, port: Some(port) }),
             };
+        }
+        if text.matches(':').count() > 1 {
+            return Err(format!("{text:?} is no IPv6 address; with a port, write [2001:db8::1]:4500"));
         }
         let (name, port) = match text.rsplit_once(':') {
             Some((name, port)) => match port.parse() {
@@ -99,6 +101,16 @@ impl FromStr for Endpoint {
     }
 }
 
+/// The host that an address stands for.
+fn host(address: IpAddr) -> Result<Host, String> {
+    let broadcast = address == IpAddr::V4(std::net::Ipv4Addr::BROADCAST);
+    match address {
+        _ if address.is_unspecified() => Ok(Host::Any),
+        _ if address.is_multicast() || broadcast => Err(format!("{address} is no host's address")),
+        _ => Ok(Host::Address(address)),
+    }
+}
+
 /// A time: plain seconds, or `90s`, `5m`, `1h30m`, `2d`. Zero stands for never.
 pub(super) fn duration(quantity: &Quantity) -> Result<Option<Duration>, String> {
     let duration = match quantity {
@@ -108,15 +120,25 @@ pub(super) fn duration(quantity: &Quantity) -> Result<Option<Duration>, String> 
         Quantity::Fraction(value) => return Err(format!("{value} is a float; give whole seconds")),
         Quantity::WithUnit(text) => match text.trim().parse::<u64>() {
             Ok(seconds) => Duration::from_secs(seconds),
-            Err(_) => humantime::parse_duration(text.trim())
-                .map_err(|error| format!("{text:?} is no time ({error}); write 1h, 90s or 3600"))?,
+            Err(_) => with_unit(text)?,
         },
     };
     if duration > MAX_DURATION {
         return Err("longer than ten years".to_owned());
     }
+    if !duration.is_zero() && duration < LEAST_DURATION {
+        return Err(format!("{duration:?} is shorter than a second"));
+    }
     Ok((!duration.is_zero()).then_some(duration))
 }
+
+fn with_unit(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text.trim())
+        .map_err(|error| format!("{text:?} is no time ({error}); write 1h, 90s or 3600"))
+}
+
+/// Rekeying or probing more often than this would keep both ends busy with nothing else.
+const LEAST_DURATION: Duration = Duration::from_secs(1);
 
 /// A short time, where fractions of a second count: seconds, as `4.0`, or `500ms`, `2s`.
 pub(super) fn wait(quantity: &Quantity) -> Result<Duration, String> {
@@ -124,6 +146,7 @@ pub(super) fn wait(quantity: &Quantity) -> Result<Duration, String> {
         Quantity::Fraction(seconds) => {
             Duration::try_from_secs_f64(*seconds).map_err(|_| format!("{seconds} is no time in seconds"))
         }
+        Quantity::WithUnit(text) if text.trim().parse::<u64>().is_err() => with_unit(text),
         Quantity::Plain(_) | Quantity::WithUnit(_) => duration(quantity).map(Option::unwrap_or_default),
     }
 }

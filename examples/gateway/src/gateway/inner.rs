@@ -11,8 +11,6 @@ use crate::config;
 use crate::io::{PacketBatch, PacketIo, Tun};
 use crate::network::{Network, Refused, Routes};
 
-/// The longest packet that a TUN device may carry here.
-const LONGEST_PACKET: usize = 9_216;
 /// How long after a device was lost it is made again.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -48,7 +46,7 @@ impl Inner {
     /// If that is not possible now.
     pub(super) fn new(config: config::Gateway) -> io::Result<Self> {
         let device = Some(Device::create(&config)?);
-        let (wanted, batch) = (Wanted::default(), PacketBatch::new(LONGEST_PACKET));
+        let (wanted, batch) = (Wanted::default(), PacketBatch::new(config::LONGEST_PACKET));
         Ok(Self { config, device, again: None, wanted, batch, refused: 0 })
     }
 
