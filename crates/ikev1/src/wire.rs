@@ -7,7 +7,6 @@
 //!
 //! Reserved octets are ignored and written as zero; payloads of unknown types are kept.
 
-mod attribute;
 mod certificate;
 mod chain;
 mod config;
@@ -19,9 +18,7 @@ mod message;
 mod notify;
 mod payload;
 mod registries;
-mod sa;
 
-pub use attribute::{Attribute, AttributeValue};
 pub use certificate::CertPayload;
 pub use config::ConfigPayload;
 pub use delete::DeletePayload;
@@ -31,7 +28,9 @@ pub use message::{Body, Message, ParseError, encode, encode_chain, parse, parse_
 pub use notify::NotifyPayload;
 pub use payload::Payload;
 pub use registries::{
-    CertEncoding, ConfigAttribute, ConfigType, DOI_IPSEC, IdType, NotifyType, PayloadType,
-    SITUATION_IDENTITY_ONLY,
+    CertEncoding, ConfigAttribute, ConfigType, IdType, NotifyType, PayloadType,
 };
-pub use sa::{Proposal, SaPayload, Transform};
+pub use ikebana_proposals::ikev1::attribute::{Attribute, AttributeValue};
+pub use ikebana_proposals::ikev1::sa::{
+    DOI_IPSEC, OfferedProposal as Proposal, SITUATION_IDENTITY_ONLY, SaPayload, Transform,
+};

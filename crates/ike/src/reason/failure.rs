@@ -5,6 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use ikebana_core::{Identity, Path, TrafficSelectors, WireError};
+use ikebana_proposals::ikev1::TransformMismatch;
 use ikebana_proposals::{KeyExchangeId, ProposalMismatch};
 use thiserror::Error;
 
@@ -43,6 +44,9 @@ pub enum FailReason {
     /// The peer's IKE proposals and ours have nothing in common.
     #[error("no IKE proposal in common: {0}")]
     NoProposal(Box<ProposalMismatch>),
+    /// The same in IKEv1: no phase 1 transform of the peer's is one of ours.
+    #[error("phase 1: {0}")]
+    NoTransform(Box<TransformMismatch>),
     /// The peer wants none of our IKE proposals, and does not say what it would want.
     #[error("the peer refused every IKE proposal (NO_PROPOSAL_CHOSEN); we offered {}", offered.join(", "))]
     ProposalRejected {
@@ -209,6 +213,9 @@ pub enum ChildFailure {
     /// The peer's proposals and ours have nothing in common.
     #[error("no ESP proposal in common: {0}")]
     NoProposal(Box<ProposalMismatch>),
+    /// The same in IKEv1: no phase 2 transform of the peer's is one of ours.
+    #[error("phase 2: {0}")]
+    NoTransform(Box<TransformMismatch>),
     /// The peer wants none of our proposals, and does not say what it would want.
     #[error("the peer refused every ESP proposal (NO_PROPOSAL_CHOSEN); we offered {}", offered.join(", "))]
     ProposalRejected {

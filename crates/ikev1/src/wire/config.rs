@@ -3,9 +3,9 @@
 use alloc::vec::Vec;
 
 use ikebana_core::{Reader, WireError, Writer};
+use ikebana_proposals::ikev1::attribute::{Attribute, encode_attributes, parse_attributes};
 
 use super::ConfigType;
-use super::attribute::{Attribute, encode_all, parse_all};
 
 /// Values asked for or given (draft-ietf-ipsec-isakmp-mode-cfg 3.2).
 ///
@@ -34,13 +34,13 @@ impl ConfigPayload {
         let kind = ConfigType(reader.u8("configuration type")?);
         reader.u8("configuration reserved")?;
         let identifier = reader.u16("configuration identifier")?;
-        Ok(Self { kind, identifier, attributes: parse_all(reader)? })
+        Ok(Self { kind, identifier, attributes: parse_attributes(reader)? })
     }
 
     pub(super) fn encode(&self, writer: &mut Writer) {
         writer.u8(self.kind.0);
         writer.u8(0);
         writer.u16(self.identifier);
-        encode_all(&self.attributes, writer);
+        encode_attributes(&self.attributes, writer);
     }
 }

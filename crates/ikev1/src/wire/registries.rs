@@ -2,12 +2,6 @@
 
 use ikebana_core::open_enum;
 
-/// The IPsec DOI (RFC 2407), the only one that IKEv1 has.
-pub const DOI_IPSEC: u32 = 1;
-
-/// The only situation in use (RFC 2407 4.2.1).
-pub const SITUATION_IDENTITY_ONLY: u32 = 1;
-
 open_enum! {
     /// What a payload is (RFC 2408 3.1 and the IANA registry after it).
     pub struct PayloadType(u8) {

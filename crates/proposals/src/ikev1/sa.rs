@@ -1,13 +1,24 @@
-//! The security association payload with its proposals and transforms.
+//! The security association payload of IKEv1 with its proposals and transforms.
 
 use alloc::vec::Vec;
 
 use ikebana_core::codec::Problem;
 use ikebana_core::{Reader, WireError, Writer};
-use ikebana_proposals::ikev1::phase2::Protocol;
 
-use super::attribute::{Attribute, encode_all, parse_all};
-use super::limits::{MAX_PROPOSALS, MAX_TRANSFORMS};
+use super::attribute::{Attribute, encode_attributes, parse_attributes};
+use super::phase2::Protocol;
+
+/// The IPsec DOI (RFC 2407), the only one that IKEv1 has.
+pub const DOI_IPSEC: u32 = 1;
+
+/// The only situation in use (RFC 2407 4.2.1).
+pub const SITUATION_IDENTITY_ONLY: u32 = 1;
+
+/// Proposals in one SA payload.
+pub const MAX_PROPOSALS: usize = 64;
+
+/// Transforms in one SA payload, all proposals together.
+pub const MAX_TRANSFORMS: usize = 1_024;
 
 const MORE_PROPOSALS: u8 = 2;
 const MORE_TRANSFORMS: u8 = 3;
@@ -29,13 +40,13 @@ const SUBSTRUCTURE_HEADER_LEN: usize = 4;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SaPayload {
-    /// The domain of interpretation; [`DOI_IPSEC`](super::DOI_IPSEC) or nothing that is known.
+    /// The domain of interpretation; [`DOI_IPSEC`] or nothing that is known.
     pub doi: u32,
     /// What must be taken into account. With more bits than
-    /// [`SITUATION_IDENTITY_ONLY`](super::SITUATION_IDENTITY_ONLY) labels follow, which are not understood.
+    /// [`SITUATION_IDENTITY_ONLY`] labels follow, which are not understood.
     pub situation: u32,
     /// The proposals. Several with one number belong together.
-    pub proposals: Vec<Proposal>,
+    pub proposals: Vec<OfferedProposal>,
 }
 
 /// One protocol with its alternatives (RFC 2408 3.5).
@@ -50,7 +61,7 @@ pub struct SaPayload {
 /// +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Proposal {
+pub struct OfferedProposal {
     /// Its number.
     pub number: u8,
     /// The protocol.
@@ -83,7 +94,12 @@ pub struct Transform {
 }
 
 impl SaPayload {
-    pub(super) fn parse(body: &[u8]) -> Result<Self, WireError> {
+    /// Reads the body of an SA payload, without the generic payload header.
+    ///
+    /// # Errors
+    /// [`WireError`] if a length or count disagrees with what is there, if there is no proposal, and if there
+    /// are more than [`MAX_PROPOSALS`] or [`MAX_TRANSFORMS`].
+    pub fn parse(body: &[u8]) -> Result<Self, WireError> {
         let mut reader = Reader::new(body);
         let doi = reader.u32("DOI")?;
         let situation = reader.u32("situation")?;
@@ -96,14 +112,15 @@ impl SaPayload {
             }
             let (mut body, follows) = substructure(&mut reader, "proposal", MORE_PROPOSALS)?;
             more = follows;
-            proposals.push(Proposal::parse(&mut body, &mut transforms)?);
+            proposals.push(OfferedProposal::parse(&mut body, &mut transforms)?);
             body.finish("proposal")?;
         }
         reader.finish("SA payload")?;
         Ok(Self { doi, situation, proposals })
     }
 
-    pub(super) fn encode(&self, writer: &mut Writer) {
+    /// Writes the body of an SA payload, without the generic payload header.
+    pub fn encode(&self, writer: &mut Writer) {
         writer.u32(self.doi);
         writer.u32(self.situation);
         for (at, proposal) in (1..).zip(&self.proposals) {
@@ -114,7 +131,7 @@ impl SaPayload {
     }
 }
 
-impl Proposal {
+impl OfferedProposal {
     fn parse(reader: &mut Reader<'_>, total: &mut usize) -> Result<Self, WireError> {
         let number = reader.u8("proposal number")?;
         let protocol = Protocol(reader.u8("protocol id")?);
@@ -171,14 +188,14 @@ impl Transform {
         let number = reader.u8("transform number")?;
         let id = reader.u8("transform id")?;
         reader.u16("transform reserved")?;
-        Ok(Self { number, id, attributes: parse_all(reader)? })
+        Ok(Self { number, id, attributes: parse_attributes(reader)? })
     }
 
     fn encode(&self, writer: &mut Writer) {
         writer.u8(self.number);
         writer.u8(self.id);
         writer.u16(0);
-        encode_all(&self.attributes, writer);
+        encode_attributes(&self.attributes, writer);
     }
 }
 

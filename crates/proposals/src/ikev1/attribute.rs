@@ -1,11 +1,12 @@
-//! Data attributes.
+//! Data attributes, as transforms and mode config messages carry them.
 
 use alloc::vec::Vec;
 
 use ikebana_core::codec::Problem;
 use ikebana_core::{Reader, WireError, Writer};
 
-use super::limits::MAX_ATTRIBUTES;
+/// Attributes of one transform, or of one mode config message.
+pub const MAX_ATTRIBUTES: usize = 128;
 
 const FIXED_LENGTH: u16 = 0x8000;
 
@@ -92,7 +93,10 @@ impl Attribute {
 }
 
 /// Reads attributes to the end.
-pub(super) fn parse_all(mut reader: Reader<'_>) -> Result<Vec<Attribute>, WireError> {
+///
+/// # Errors
+/// [`WireError`] if the last one is cut short, and if there are more than [`MAX_ATTRIBUTES`].
+pub fn parse_attributes(mut reader: Reader<'_>) -> Result<Vec<Attribute>, WireError> {
     let mut attributes = Vec::new();
     while !reader.is_empty() {
         if attributes.len() == MAX_ATTRIBUTES {
@@ -103,7 +107,8 @@ pub(super) fn parse_all(mut reader: Reader<'_>) -> Result<Vec<Attribute>, WireEr
     Ok(attributes)
 }
 
-pub(super) fn encode_all(attributes: &[Attribute], writer: &mut Writer) {
+/// Writes attributes one behind the other.
+pub fn encode_attributes(attributes: &[Attribute], writer: &mut Writer) {
     for attribute in attributes {
         attribute.encode(writer);
     }
