@@ -16,6 +16,7 @@
 //! | [`admission`] | half-open limits and stateless reply limits |
 //! | [`signal`] | what the data path reports back |
 //! | [`stats`] | counters |
+//! | [`context`] | what an endpoint gives to every step of its protocol |
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -25,6 +26,7 @@ extern crate std;
 
 pub mod admission;
 pub mod config;
+pub mod context;
 pub mod event;
 pub mod handle;
 pub mod header;

@@ -1,1 +1,47 @@
 //! What every step of the protocol is given.
+
+use alloc::vec::Vec;
+
+use ikebana_core::{EspSpi, IkeSpi, Path};
+use ikebana_ike::IkeSaHandle;
+use ikebana_proposals::ikev1::phase2::Protocol;
+
+/// The endpoint's parts that a connection may use while it handles something.
+pub(crate) type Context<'a> = ikebana_ike::context::Context<'a, Note>;
+
+/// Names in use, all connections together.
+pub(crate) type Registry = ikebana_ike::context::Registry<Note>;
+
+/// How messages get to the peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Route {
+    pub(crate) path: Path,
+    /// Whether messages carry the non-ESP marker.
+    pub(crate) encapsulated: bool,
+}
+
+/// What an association leaves for the endpoint to do, because it concerns other associations with the same
+/// peer: any ISAKMP SA may speak for what another one has made.
+#[derive(Debug)]
+pub(crate) enum Note {
+    /// The peer has deleted SAs that are not this association's.
+    DeletedChildren {
+        /// The association whose ISAKMP SA said so.
+        by: IkeSaHandle,
+        protocol: Protocol,
+        /// Of the peer's inbound SAs, that is our outbound ones.
+        spis: Vec<EspSpi>,
+    },
+    /// The peer has deleted an ISAKMP SA that is not this association's.
+    DeletedIsakmp {
+        /// The association whose ISAKMP SA said so.
+        by: IkeSaHandle,
+        /// Cookies of initiator and responder.
+        cookies: (IkeSpi, IkeSpi),
+    },
+    /// The peer, which has authenticated, says that it knows of no older association.
+    InitialContact {
+        /// The association whose ISAKMP SA said so.
+        by: IkeSaHandle,
+    },
+}
