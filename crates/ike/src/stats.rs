@@ -26,3 +26,26 @@ pub struct EndpointStats {
     /// Half-open IKE SAs now.
     pub half_open_now: usize,
 }
+
+impl EndpointStats {
+    /// These and those of another endpoint of the same node, together.
+    #[must_use]
+    pub fn plus(mut self, other: &Self) -> Self {
+        self.drops.add(&other.drops);
+        let counters = [
+            (&mut self.received, other.received),
+            (&mut self.sent, other.sent),
+            (&mut self.retransmitted, other.retransmitted),
+            (&mut self.cookies_sent, other.cookies_sent),
+            (&mut self.established, other.established),
+            (&mut self.failed, other.failed),
+            (&mut self.children, other.children),
+            (&mut self.ike_rekeys, other.ike_rekeys),
+        ];
+        for (counter, other) in counters {
+            *counter = counter.saturating_add(other);
+        }
+        self.half_open_now = self.half_open_now.saturating_add(other.half_open_now);
+        self
+    }
+}

@@ -14,6 +14,7 @@
 //! | `install` | SAs into the databases and out of them |
 //! | `inner`, `outer` | the data path, from either side |
 //! | `status` | how everything is |
+//! | `versions` | IKEv1 and IKEv2 behind one door |
 
 mod book;
 mod check;
@@ -29,6 +30,7 @@ mod preset;
 mod retry;
 mod status;
 mod tunnel;
+mod versions;
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
@@ -41,13 +43,13 @@ use ikebana_core::{Instant, SecureRandom, SpiAllocator, TimerTable};
 use ikebana_crypto::CryptoProvider;
 use ikebana_ike::admission::RateLimit;
 use ikebana_ike::{ChildHandle, EndpointConfig, EndpointStats, IkeSaHandle};
-use ikebana_ikev2::Endpoint;
 use ikebana_sa_database::SaDatabase;
 
 use install::{InboundObject, OutboundObject};
 use tunnel::Tunnel;
+use versions::Versions;
 
-pub use config::{DeadPeerAction, EngineConfig, Retry, Start, TunnelConfig};
+pub use config::{DeadPeerAction, EngineConfig, IkeVersion, Retry, Start, TunnelConfig};
 pub use event::{
     ArrivalFate, Arriving, DropCause, DropCounts, Event, Leaving, LeavingFate, Output, Port, Sending,
 };
@@ -73,7 +75,7 @@ impl fmt::Display for TunnelId {
 pub struct Engine {
     config: EngineConfig,
     provider: Arc<CryptoProvider>,
-    ike: Endpoint,
+    ike: Versions,
     database: SaDatabase<InboundObject, OutboundObject>,
     tunnels: BTreeMap<TunnelId, Tunnel>,
     by_name: BTreeMap<String, TunnelId>,
@@ -105,7 +107,7 @@ const PROBLEMS_PER_SECOND: u32 = 50;
 const TOO_BIG_PER_SECOND: u32 = 100;
 
 impl Engine {
-    /// A node without tunnels.
+    /// A node without tunnels, which speaks IKEv2 alone.
     #[must_use]
     pub fn new(
         config: EngineConfig,
@@ -114,14 +116,8 @@ impl Engine {
         spis: Box<dyn SpiAllocator>,
     ) -> Self {
         let database = SaDatabase::new(&mut *rng, config.database);
-        let endpoint = EndpointConfig {
-            listeners: Vec::new(),
-            limits: config.limits,
-            retransmission: config.retransmission,
-            nat_t_port: config.nat_t_port,
-        };
         Self {
-            ike: Endpoint::new(Arc::new(endpoint), provider.clone(), rng, spis),
+            ike: Versions::new(endpoint(&config), provider.clone(), rng, spis),
             config,
             provider,
             database,
@@ -141,6 +137,18 @@ impl Engine {
             problem_limit: RateLimit::new(PROBLEMS_PER_SECOND),
             withheld: 0,
         }
+    }
+
+    /// The same node with IKEv1 besides, for tunnels that ask for it ([`TunnelConfig::version`]).
+    ///
+    /// IKEv1 is deprecated (RFC 9395) and off unless this is called. Even then, IKEv1 messages are dropped
+    /// while no tunnel asks for it. `rng` must not repeat what the source given to [`new`](Self::new) draws;
+    /// `spis` may be the same kind of allocator, of the same shard: the two versions never give one SPI to two
+    /// SAs. A second call changes nothing.
+    #[must_use]
+    pub fn with_ikev1(mut self, rng: Box<dyn SecureRandom>, spis: Box<dyn SpiAllocator>) -> Self {
+        self.ike.add_ikev1(endpoint(&self.config), self.provider.clone(), rng, spis);
+        self
     }
 
     /// The next output. Drain it after every call.
@@ -165,9 +173,9 @@ impl Engine {
         self.settle();
     }
 
-    /// Counters of the IKE endpoint.
+    /// Counters of IKE, both versions together.
     #[must_use]
-    pub fn ike_stats(&self) -> &EndpointStats {
+    pub fn ike_stats(&self) -> EndpointStats {
         self.ike.stats()
     }
 
@@ -187,5 +195,15 @@ impl Engine {
     /// Time never goes backwards here, whatever the caller's clock does.
     fn advance_clock(&mut self, now: Instant) {
         self.now = self.now.max(now);
+    }
+}
+
+/// What the endpoints of both versions are told. Who may talk to them comes with the tunnels.
+const fn endpoint(config: &EngineConfig) -> EndpointConfig {
+    EndpointConfig {
+        listeners: Vec::new(),
+        limits: config.limits,
+        retransmission: config.retransmission,
+        nat_t_port: config.nat_t_port,
     }
 }

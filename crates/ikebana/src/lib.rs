@@ -11,6 +11,7 @@
 //! | [`proposals`] | algorithms, suites, presets |
 //! | [`crypto`] | the algorithms themselves |
 //! | [`ike`] | configuration, events and reasons of both IKE versions |
+//! | [`ikev1`] | IKEv1 |
 //! | [`ikev2`] | IKEv2 |
 //! | [`esp`] | the data path |
 //! | [`sa_database`] | SPD, SAD, PAD |
@@ -136,8 +137,8 @@ mod engine;
 
 pub use engine::{
     ArrivalFate, Arriving, ChildStatus, ConfigError, DeadPeerAction, DropCause, DropCounts, Engine,
-    EngineConfig, Event, IkeStatus, Leaving, LeavingFate, Output, Port, Retry, Sending, Start, TunnelConfig,
-    TunnelId, TunnelState, TunnelStatus,
+    EngineConfig, Event, IkeStatus, IkeVersion, Leaving, LeavingFate, Output, Port, Retry, Sending, Start,
+    TunnelConfig, TunnelId, TunnelState, TunnelStatus,
 };
 pub use ikebana_core as core;
 pub use ikebana_crypto as crypto;

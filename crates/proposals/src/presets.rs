@@ -66,6 +66,36 @@ impl Preset {
         parse(Proposal::esp, self.child_keywords())
     }
 
+    /// Proposals for the ISAKMP SA of IKEv1, which has neither combined-mode ciphers nor Montgomery curves.
+    #[must_use]
+    pub fn ikev1(self) -> Vec<Proposal> {
+        parse(Proposal::ike, self.ikev1_keywords())
+    }
+
+    /// Proposals for ESP that is negotiated by IKEv1. A quick mode has one group, so every preset names one.
+    #[must_use]
+    pub fn ikev1_child(self) -> Vec<Proposal> {
+        parse(Proposal::esp, self.ikev1_child_keywords())
+    }
+
+    const fn ikev1_keywords(self) -> &'static [&'static str] {
+        match self {
+            Self::Aws | Self::Gcp => &["aes256-sha384-ecp384"],
+            Self::AwsMinimum => &["aes128-sha1-modp1024"],
+            Self::Azure => &["aes256-sha384-ecp384", "aes256-sha256-sha1-modp1024"],
+            Self::Modern => &["aes256-aes128-sha384-sha256-ecp384-ecp256"],
+        }
+    }
+
+    const fn ikev1_child_keywords(self) -> &'static [&'static str] {
+        match self {
+            Self::Aws | Self::Gcp => &["aes256gcm16-ecp384"],
+            Self::AwsMinimum => &["aes128-sha1-modp1024"],
+            Self::Azure => &["aes256gcm16", "aes256-sha256-sha1"],
+            Self::Modern => &["aes256gcm16-aes128gcm16-ecp384"],
+        }
+    }
+
     const fn ike_keywords(self) -> &'static [&'static str] {
         match self {
             Self::Aws | Self::Gcp => &["aes256gcm16-prfsha384-ecp384"],
@@ -133,6 +163,10 @@ mod tests {
             assert_eq!(ike, preset.ike_keywords());
             let child: Vec<_> = preset.child().iter().map(ToString::to_string).collect();
             assert_eq!(child, preset.child_keywords());
+            let ike: Vec<_> = preset.ikev1().iter().map(ToString::to_string).collect();
+            assert_eq!(ike, preset.ikev1_keywords());
+            let child: Vec<_> = preset.ikev1_child().iter().map(ToString::to_string).collect();
+            assert_eq!(child, preset.ikev1_child_keywords());
         }
     }
 

@@ -83,6 +83,13 @@ impl DropCounters {
         }
     }
 
+    /// Adds what another endpoint has counted.
+    pub fn add(&mut self, other: &Self) {
+        for (counter, other) in self.0.iter_mut().zip(other.0) {
+            *counter = counter.saturating_add(other);
+        }
+    }
+
     /// How many datagrams were dropped for `reason`.
     #[must_use]
     pub fn get(&self, reason: DropReason) -> u64 {

@@ -6,13 +6,14 @@ use alloc::sync::Arc;
 
 use ikebana_core::{Identity, Secret};
 use ikebana_ike::{
-    AddressDemand, Answer, Assignment, Credentials, IkeSaHandle, PeerConfig, PreSharedKeyRequest, Query,
-    SelectPeer, Uniqueness,
+    AddressDemand, AddressKeyRequest, Assignment, Credentials, IkeSaHandle, PeerConfig, Phase1Mode,
+    PreSharedKeyRequest, SelectPeer, Uniqueness, XauthClaim, XauthCredentials, XauthRequest, XauthRole,
 };
 use ikebana_proposals::{IkeSuite, Prefer, Proposal, ProtocolId, SaPayload, select_ike};
 
-use super::TunnelId;
+use super::listeners::size;
 use super::tunnel::Tunnel;
+use super::{IkeVersion, TunnelId};
 
 /// The tunnels, as the endpoint sees them.
 pub(super) struct Book<'a> {
@@ -30,7 +31,8 @@ impl Book<'_> {
 impl Credentials for Book<'_> {
     fn select_peer(&mut self, peer: &SelectPeer) -> Option<Arc<PeerConfig>> {
         let fits = |tunnel: &Tunnel| {
-            tunnel.peer.remote_id.matches(&peer.remote_id)
+            tunnel.version == IkeVersion::of(peer.ike)
+                && tunnel.peer.remote_id.matches(&peer.remote_id)
                 && peer.local_id.as_ref().is_none_or(|wanted| tunnel.peer.local_id.is_same(wanted))
                 && tunnel.accepts_from(peer.path.remote.ip())
         };
@@ -53,13 +55,35 @@ impl Credentials for Book<'_> {
         self.named(&demand.peer.name)?.assign(demand)
     }
 
-    fn answer(&mut self, query: &Query) -> Answer {
-        match query {
-            Query::SelectPeer(peer) => Answer::Peer(self.select_peer(peer)),
-            Query::PreSharedKey(request) => Answer::PreSharedKey(self.pre_shared_key(request)),
-            Query::AssignAddress(demand) => Answer::Address(self.assign_address(demand)),
-            _ => Answer::Peer(None),
+    fn pre_shared_key_by_address(&mut self, request: &AddressKeyRequest) -> Option<Secret> {
+        let from = request.path.remote.ip();
+        let fits = |tunnel: &&Tunnel| {
+            tunnel.version == IkeVersion::V1
+                && tunnel.peer.ikev1.phase1 == Phase1Mode::Main
+                && tunnel.accepts_from(from)
+        };
+        // Who is expected from the fewest addresses; the peer says who it is only under this key.
+        let rank = |tunnel: &&Tunnel| {
+            (!allows(&tunnel.peer.proposals, &request.suite), size(&tunnel.accepted_from()))
+        };
+        self.tunnels.values().filter(fits).min_by_key(rank).map(|tunnel| tunnel.key.duplicate())
+    }
+
+    fn xauth_credentials(&mut self, request: &XauthRequest) -> Option<XauthCredentials> {
+        let ours = self.named(&request.peer.name)?.xauth.as_ref()?;
+        Some(XauthCredentials { user: ours.user.clone(), password: ours.password.duplicate() })
+    }
+
+    fn xauth_verify(&mut self, claim: &XauthClaim) -> bool {
+        let Some(tunnel) = self.named(&claim.peer.name) else { return false };
+        if tunnel.peer.ikev1.xauth != Some(XauthRole::Server) {
+            return false;
         }
+        // All of them are looked at, so that the time it takes does not tell which names there are.
+        tunnel.xauth_users.iter().fold(false, |known, user| {
+            let same_name = Secret::from_slice(user.user.as_bytes()).ct_eq(claim.user.as_bytes());
+            known | (same_name & user.password.ct_eq(claim.password.expose()))
+        })
     }
 }
 

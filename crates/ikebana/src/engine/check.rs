@@ -3,9 +3,10 @@
 use alloc::string::ToString;
 
 use ikebana_crypto::CryptoProvider;
+use ikebana_ike::XauthRole;
 use ikebana_proposals::{Proposal, ProtocolId, SequenceNumbersId};
 
-use super::{ConfigError, Start, TunnelConfig};
+use super::{ConfigError, IkeVersion, Start, TunnelConfig};
 
 /// Says at once what would otherwise be found out packet by packet.
 pub(super) fn check(config: &TunnelConfig, provider: &CryptoProvider) -> Result<(), ConfigError> {
@@ -43,7 +44,21 @@ pub(super) fn check(config: &TunnelConfig, provider: &CryptoProvider) -> Result<
             return Err(ConfigError::ReplayWindow { tunnel: tunnel(), child: name(), window });
         }
     }
-    Ok(())
+    match config.version {
+        IkeVersion::V1 => check_ikev1(config),
+        IkeVersion::V2 => Ok(()),
+    }
+}
+
+/// What IKEv1 has no words for, and what it needs besides.
+fn check_ikev1(config: &TunnelConfig) -> Result<(), ConfigError> {
+    let peer = &config.peer;
+    let tunnel = || peer.name.clone();
+    match peer.ikev1.xauth {
+        Some(XauthRole::Client) if config.xauth.is_none() => Err(ConfigError::NoXauthUser(tunnel())),
+        Some(XauthRole::Server) if config.xauth_users.is_empty() => Err(ConfigError::NoXauthUsers(tunnel())),
+        Some(XauthRole::Client | XauthRole::Server) | None => Ok(()),
+    }
 }
 
 /// Extended sequence numbers are told apart by the window, so they need one (RFC 4303 2.2.1).

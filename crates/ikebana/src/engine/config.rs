@@ -1,13 +1,14 @@
 //! What an engine is to do.
 
 use alloc::vec::Vec;
+use core::fmt;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
 use ikebana_core::datagram::{IKE_PORT, NAT_T_PORT};
 use ikebana_core::{AddressRange, Secret};
 use ikebana_esp::OuterPolicy;
-use ikebana_ike::{Limits, PeerConfig, Retransmission};
+use ikebana_ike::{IkeSaHandle, Limits, PeerConfig, Retransmission, XauthCredentials};
 use ikebana_sa_database::DatabaseConfig;
 
 /// What all tunnels share.
@@ -63,6 +64,8 @@ impl Default for Retry {
 ///
 /// There is no `Debug`, since it owns the pre-shared key.
 pub struct TunnelConfig {
+    /// The version of IKE. A tunnel speaks one of them, whoever starts it.
+    pub version: IkeVersion,
     /// The peer: identities, suites, child SAs. Its name is the tunnel's name and has to be unique.
     pub peer: PeerConfig,
     /// The key that both sides share.
@@ -83,6 +86,38 @@ pub struct TunnelConfig {
     pub outer: OuterPolicy,
     /// What a peer that asks for inner addresses gets.
     pub assign: Vec<ikebana_ike::Assignment>,
+    /// IKEv1: who we are where the peer asks for a user ([`XauthRole::Client`](ikebana_ike::XauthRole)).
+    pub xauth: Option<XauthCredentials>,
+    /// IKEv1: whose word is good where we ask for a user ([`XauthRole::Server`](ikebana_ike::XauthRole)).
+    pub xauth_users: Vec<XauthCredentials>,
+}
+
+/// A version of IKE.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum IkeVersion {
+    /// RFC 2409. Deprecated by RFC 9395: for peers that speak nothing else. It has to be switched on with
+    /// [`Engine::with_ikev1`](crate::Engine::with_ikev1).
+    V1,
+    /// RFC 7296.
+    #[default]
+    V2,
+}
+
+impl IkeVersion {
+    /// The version that an IKE SA is of.
+    #[must_use]
+    pub const fn of(ike: IkeSaHandle) -> Self {
+        if ike.is_ikev1() { Self::V1 } else { Self::V2 }
+    }
+}
+
+impl fmt::Display for IkeVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::V1 => "IKEv1",
+            Self::V2 => "IKEv2",
+        })
+    }
 }
 
 /// When a tunnel comes up.

@@ -12,7 +12,7 @@ use ikebana_sa_database::{Action, Policy, PolicyId, Selectors};
 use super::check::check;
 use super::install::database_id;
 use super::tunnel::{Activity, Tunnel};
-use super::{ConfigError, DeadPeerAction, Engine, Start, TunnelConfig, TunnelId};
+use super::{ConfigError, DeadPeerAction, Engine, IkeVersion, Start, TunnelConfig, TunnelId};
 
 impl Engine {
     /// Adds a tunnel. One that is to be started is, at once.
@@ -26,6 +26,9 @@ impl Engine {
             return Err(ConfigError::NameInUse(name));
         }
         check(&config, &self.provider)?;
+        if config.version == IkeVersion::V1 && !self.ike.has_ikev1() {
+            return Err(ConfigError::Ikev1Off(name));
+        }
         let id = TunnelId(self.next_tunnel);
         self.next_tunnel = self.next_tunnel.saturating_add(1);
         let mut tunnel = Tunnel::new(config);
@@ -156,7 +159,7 @@ impl Engine {
     pub fn rekey_children(&mut self, now: Instant, id: TunnelId) -> Result<(), ApiError> {
         self.advance_clock(now);
         let ike = self.tunnels.get(&id).and_then(Tunnel::ike).ok_or(ApiError::NotEstablished)?;
-        let children: Vec<_> = self.ike.children(ike).collect();
+        let children = self.ike.children(ike);
         if children.is_empty() {
             return Err(ApiError::NoSuchChild);
         }
@@ -199,7 +202,7 @@ impl Engine {
             self.config.nat_t_port
         };
         let path = Path::new(SocketAddr::new(tunnel.config.local, port), remote);
-        match self.ike.initiate(self.now, tunnel.peer.clone(), path) {
+        match self.ike.initiate(self.now, tunnel.version, tunnel.peer.clone(), path) {
             Ok(ike) => {
                 tunnel.activity = Activity::Connecting(ike);
                 self.by_ike.insert(ike, id);

@@ -17,7 +17,7 @@ use ikebana_ike::{
 use ikebana_proposals::{Prefer, Preset};
 use thiserror::Error;
 
-use super::{DeadPeerAction, Start, TunnelConfig};
+use super::{DeadPeerAction, IkeVersion, Start, TunnelConfig};
 
 /// Why a tunnel's configuration cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -80,6 +80,27 @@ pub enum ConfigError {
         /// The size.
         window: u32,
     },
+    /// IKEv1 has not been switched on.
+    #[error("tunnel {0} is to use IKEv1, which this engine was not given (Engine::with_ikev1)")]
+    Ikev1Off(String),
+    /// IKEv1 has no words for any of the proposals.
+    #[error(
+        "none of the {} proposals of tunnel {tunnel} can be said in IKEv1: it has no combined-mode ciphers for \
+         IKE itself, no curve25519 or curve448, and no PRF but the hash of its integrity",
+        in_question(child.as_ref())
+    )]
+    NotInIkev1 {
+        /// The tunnel.
+        tunnel: String,
+        /// The child; without one, it is the IKE proposals.
+        child: Option<String>,
+    },
+    /// A peer is to ask for a user, and there is none to name.
+    #[error("tunnel {0} is a client of XAUTH, and has no user name and password")]
+    NoXauthUser(String),
+    /// A peer is to be asked for a user, and nobody would do.
+    #[error("tunnel {0} is a server of XAUTH, and knows no users")]
+    NoXauthUsers(String),
     /// No tunnel has this id.
     #[error("no such tunnel")]
     NoSuchTunnel,
@@ -138,6 +159,7 @@ impl TunnelConfig {
             ikev1: ikebana_ike::Ikev1Peer::default(),
         };
         Ok(Self {
+            version: IkeVersion::V2,
             peer,
             pre_shared_key: Secret::from_slice(pre_shared_key),
             local: addresses.0.into(),
@@ -148,6 +170,20 @@ impl TunnelConfig {
             path_mtu: 1_500,
             outer: OuterPolicy::default(),
             assign: Vec::new(),
+            xauth: None,
+            xauth_users: Vec::new(),
         })
+    }
+
+    /// The same tunnel over IKEv1, in main mode, with what the `modern` preset is for it: IKEv1 has no words
+    /// for much of what IKEv2 proposes. It needs an engine [with IKEv1](crate::Engine::with_ikev1).
+    #[must_use]
+    pub fn over_ikev1(mut self) -> Self {
+        self.version = IkeVersion::V1;
+        self.peer.proposals = Preset::Modern.ikev1();
+        for child in &mut self.peer.children {
+            Arc::make_mut(child).proposals = Preset::Modern.ikev1_child();
+        }
+        self
     }
 }

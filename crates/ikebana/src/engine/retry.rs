@@ -26,8 +26,8 @@ impl Engine {
             self.attempt_failed(id, &cause);
             return;
         }
-        if *reason == FailReason::Cancelled {
-            // Whoever closed it knows.
+        if matches!(reason, FailReason::Cancelled | FailReason::Joined(_)) {
+            // Whoever closed it knows; and an IKEv1 peer's new phase 1 goes on under its IKE SA's old name.
             return;
         }
         // The peer's attempt: it concerns the tunnel, if there is one, and that stays as it is.

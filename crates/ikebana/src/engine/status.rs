@@ -5,12 +5,12 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use ikebana_core::{EspSpi, IkeSpi, Path, TrafficSelectors};
-use ikebana_ike::{ChildHandle, IkeSaHandle, Mode, NatSituation};
+use ikebana_ike::{ChildHandle, IkeSaHandle, Mode, NatSituation, Phase1Mode};
 use ikebana_proposals::{ChildSuite, IkeSuite, ProtocolId};
 use ikebana_sa_database::Usage;
 
 use super::tunnel::{Activity, Pair, Tunnel};
-use super::{Engine, TunnelId};
+use super::{Engine, IkeVersion, TunnelId};
 
 /// How a tunnel is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +32,8 @@ pub struct TunnelStatus {
     pub id: TunnelId,
     /// Its name.
     pub name: String,
+    /// The version of IKE it speaks.
+    pub version: IkeVersion,
     /// How it is.
     pub state: TunnelState,
     /// Why it is not up, or what last went wrong.
@@ -49,6 +51,10 @@ pub struct TunnelStatus {
 pub struct IkeStatus {
     /// Its handle.
     pub ike: IkeSaHandle,
+    /// How phase 1 was done, in IKEv1.
+    pub phase1: Option<Phase1Mode>,
+    /// Who the user is, where IKEv1 asked for one: the peer's, or what we called ourselves.
+    pub xauth_user: Option<String>,
     /// Whether we started it.
     pub initiator: bool,
     /// SPI of the side that started it.
@@ -153,6 +159,8 @@ impl Engine {
         let established = tunnel.ikes.values().filter_map(|ike| Some((ike, self.ike.path(ike.facts.ike)?)));
         let ikes = established.map(|(ike, path)| IkeStatus {
             ike: ike.facts.ike,
+            phase1: ike.facts.ike.is_ikev1().then_some(ike.facts.peer.ikev1.phase1),
+            xauth_user: ike.facts.xauth_user.clone(),
             initiator: ike.facts.initiator,
             initiator_spi: ike.facts.initiator_spi,
             responder_spi: ike.facts.responder_spi,
@@ -166,6 +174,7 @@ impl Engine {
         TunnelStatus {
             id,
             name: tunnel.peer.name.clone(),
+            version: tunnel.version,
             state,
             cause: tunnel.cause.clone().or_else(|| {
                 let (child, cause) = tunnel.child_causes.first_key_value()?;

@@ -8,11 +8,13 @@ use core::net::IpAddr;
 
 use ikebana_core::{AddressRange, Flow, Identity, Instant, Secret, TrafficSelector, TrafficSelectors};
 use ikebana_esp::inner_flow;
-use ikebana_ike::{ChildConfig, ChildHandle, Established, IkeSaHandle, Mode, PeerConfig, SelectorTemplate};
+use ikebana_ike::{
+    ChildConfig, ChildHandle, Established, IkeSaHandle, Mode, PeerConfig, SelectorTemplate, XauthCredentials,
+};
 use ikebana_proposals::{ChildSuite, ProtocolId};
 use ikebana_sa_database::{InboundId, OutboundId, PolicyId};
 
-use super::{Start, TunnelConfig};
+use super::{IkeVersion, Start, TunnelConfig};
 
 /// What a tunnel is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,8 +45,11 @@ pub(super) struct Pair {
 
 /// One tunnel.
 pub(super) struct Tunnel {
+    pub(super) version: IkeVersion,
     pub(super) peer: Arc<PeerConfig>,
     pub(super) key: Secret,
+    pub(super) xauth: Option<XauthCredentials>,
+    pub(super) xauth_users: Vec<XauthCredentials>,
     pub(super) config: Description,
     pub(super) activity: Activity,
     /// Whether it is to be up. Stopping a tunnel by hand makes it unwanted until it is started again.
@@ -97,8 +102,11 @@ pub(super) struct Description {
 impl Tunnel {
     pub(super) fn new(config: TunnelConfig) -> Self {
         Self {
+            version: config.version,
             peer: Arc::new(config.peer),
             key: config.pre_shared_key,
+            xauth: config.xauth,
+            xauth_users: config.xauth_users,
             config: Description {
                 local: config.local,
                 remote: config.remote,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ikebana::TunnelConfig;
 use ikebana::core::{Lifetime, Secret};
-use ikebana::ike::{ChildConfig, SelectorTemplate};
+use ikebana::ike::{ChildConfig, SelectorTemplate, XauthCredentials};
 use ikebana::proposals::Proposal;
 
 /// The key that everybody shares unless a test says otherwise.
@@ -72,6 +72,7 @@ pub(crate) fn child(config: &mut TunnelConfig, change: impl Fn(&mut ChildConfig)
 /// The same configuration again.
 pub(crate) fn copy(config: &TunnelConfig) -> TunnelConfig {
     TunnelConfig {
+        version: config.version,
         peer: config.peer.clone(),
         pre_shared_key: config.pre_shared_key.duplicate(),
         local: config.local,
@@ -82,7 +83,18 @@ pub(crate) fn copy(config: &TunnelConfig) -> TunnelConfig {
         path_mtu: config.path_mtu,
         outer: config.outer,
         assign: config.assign.clone(),
+        xauth: config.xauth.as_ref().map(same_user),
+        xauth_users: config.xauth_users.iter().map(same_user).collect(),
     }
+}
+
+/// A user with a password.
+pub(crate) fn user(name: &str, password: &str) -> XauthCredentials {
+    XauthCredentials { user: name.into(), password: key(password) }
+}
+
+fn same_user(user: &XauthCredentials) -> XauthCredentials {
+    XauthCredentials { user: user.user.clone(), password: user.password.duplicate() }
 }
 
 pub(crate) fn key(text: &str) -> Secret {

@@ -75,8 +75,8 @@ fn child(child: &ikebana::ChildStatus) -> ChildStatus {
 /// Every counter of dropped packets that is not zero.
 pub(super) fn drops(engine: &Engine, others: [(&str, u64); 2]) -> BTreeMap<String, u64> {
     let packets = engine.drops().iter().map(|(cause, count)| (cause.name().to_owned(), count));
-    let messages = engine.ike_stats().drops.iter();
-    let messages = messages.map(|(reason, count)| (format!("Ike: {}", reason.name()), count));
+    let ike = engine.ike_stats();
+    let messages = ike.drops.iter().map(|(reason, count)| (format!("Ike: {}", reason.name()), count));
     let others = others.into_iter().map(|(name, count)| (name.to_owned(), count));
     packets.chain(messages).chain(others).filter(|(_, count)| *count > 0).collect()
 }

@@ -89,11 +89,13 @@ pub(super) fn for_engine(
         Psk::File(_) => Secret::new(Vec::new()),
     };
     TunnelConfig {
+        version: ikebana::IkeVersion::V2,
         peer,
         pre_shared_key: psk,
         local,
         remote: remote.map(|address| SocketAddr::new(address, tunnel.remote.port.unwrap_or(IKE_PORT))),
-        accepted_from: remote.map(AddressRange::single).into_iter().collect(),
+        // From its remote address, wherever that moves, or from anywhere.
+        accepted_from: Vec::new(),
         start: match tunnel.start {
             Start::Start => ikebana::Start::Start,
             Start::OnTraffic => ikebana::Start::OnTraffic,
@@ -107,6 +109,8 @@ pub(super) fn for_engine(
         path_mtu: PATH_MTU,
         outer: OuterPolicy::default(),
         assign,
+        xauth: None,
+        xauth_users: Vec::new(),
     }
 }
 
@@ -163,7 +167,7 @@ mod tests {
         assert_eq!(tunnel.peer.local_id.to_string(), "192.0.2.1");
         assert_eq!(tunnel.peer.remote_id.to_string(), "192.0.2.2");
         assert_eq!(tunnel.remote, Some("192.0.2.2:500".parse().unwrap()));
-        assert_eq!(tunnel.accepted_from, ["192.0.2.2".parse().unwrap()]);
+        assert!(tunnel.accepted_from.is_empty());
         assert!(tunnel.pre_shared_key.ct_eq(b"correct horse battery staple"));
         assert_eq!(tunnel.start, ikebana::Start::Start);
     }
