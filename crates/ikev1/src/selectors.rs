@@ -52,11 +52,14 @@ impl Pair {
     }
 }
 
-/// Every pair of selectors that `config` stands for, and no more than `most`.
+/// The most pairs that one configuration stands for: each is a quick mode of its own.
+const MOST_PAIRS: usize = 256;
+
+/// Every pair of selectors that `config` stands for, and no more than 256.
 ///
 /// In transport mode only the outer addresses make sense, so those replace whatever is configured, with the
 /// configured protocols and ports kept.
-pub(crate) fn pairs(config: &ChildConfig, ends: &Ends, most: usize) -> Vec<Pair> {
+pub(crate) fn pairs(config: &ChildConfig, ends: &Ends) -> Vec<Pair> {
     let side = |templates: &[SelectorTemplate], addresses: &[AddressRange]| {
         let mut filled = Vec::new();
         for template in templates {
@@ -79,7 +82,7 @@ pub(crate) fn pairs(config: &ChildConfig, ends: &Ends, most: usize) -> Vec<Pair>
     let mut pairs: Vec<Pair> = Vec::new();
     for local in side(&config.local, &ends.local) {
         for pair in remotes.iter().filter_map(|&remote| Pair::new(local, remote)) {
-            if pairs.len() < most && !pairs.contains(&pair) {
+            if pairs.len() < MOST_PAIRS && !pairs.contains(&pair) {
                 pairs.push(pair);
             }
         }

@@ -15,9 +15,14 @@ use ikebana_core::open_enum;
 
 use crate::registries::{EncryptionId, IntegrityId, KeyExchangeId, PrfId};
 
+pub use attribute::{Attribute, AttributeValue};
 pub use mismatch::{AttributeDifference, TransformDefect, TransformMismatch};
 pub use phase1_offer::{Phase1Suite, confirm_phase1, offer_phase1, only_group, phase1_groups, select_phase1};
-pub use phase2_offer::{Phase2Life, Phase2Terms, confirm_phase2, offer_phase2, pfs_groups, select_phase2};
+pub use phase2_offer::{
+    Phase2Life, Phase2Offer, Phase2Terms, Phase2Wanted, confirm_phase2, offer_phase2, pfs_groups,
+    select_phase2,
+};
+pub use sa::{OfferedProposal, SaPayload, Transform};
 
 /// Phase 1: the ISAKMP SA (RFC 2409 appendix A).
 pub mod phase1 {

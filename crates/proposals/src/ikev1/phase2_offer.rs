@@ -31,6 +31,28 @@ pub struct Phase2Life {
     pub kilobytes: Option<u64>,
 }
 
+/// What an initiator offers beside algorithms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Phase2Offer {
+    /// Our SPI.
+    pub spi: EspSpi,
+    /// How packets travel, as the number that the peer understands.
+    pub mode: Encapsulation,
+    /// The group of the key exchange payload that goes with the offer, see [`pfs_groups`].
+    pub group: Option<KeyExchangeId>,
+    /// How long.
+    pub life: Phase2Life,
+}
+
+/// What a responder accepts beside algorithms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Phase2Wanted {
+    /// How packets travel. The numbers of RFC 3947 and of the drafts before it are the same here.
+    pub mode: Encapsulation,
+    /// Whether the peer sent a key exchange payload. It does not say of which group it is.
+    pub key_exchange: bool,
+}
+
 impl Phase2Life {
     /// The attributes that say it, as transforms and RESPONDER-LIFETIME notifications carry them.
     #[must_use]
@@ -85,26 +107,24 @@ pub struct Phase2Terms {
 }
 
 /// Offers every combination of `proposals` that the DOI can say, the best first, and no more than 60 of them:
-/// a proposal for each run of one protocol, a transform for each combination. `spi` is ours, and `mode` the
-/// number by which the peer knows how packets travel.
+/// a proposal for each run of one protocol, a transform for each combination.
 ///
-/// The DOI has no words for ChaCha20-Poly1305, AES-CMAC and additional key exchanges. Since the key exchange
-/// payload fits only one group (RFC 2409 5.5), only the first of [`pfs_groups`] is offered; an initiator that
-/// wants to try another one leaves out the first from `proposals`.
+/// The DOI has no words for ChaCha20-Poly1305, AES-CMAC and additional key exchanges. What has another group
+/// than that of the offer, or none where the offer has one, is left out too, since the key exchange payload
+/// fits only one (RFC 2409 5.5).
 #[must_use]
-pub fn offer_phase2(proposals: &[Proposal], spi: EspSpi, mode: Encapsulation, life: Phase2Life) -> SaPayload {
-    let group = suites(proposals).next().and_then(|first| first.key_exchange);
+pub fn offer_phase2(proposals: &[Proposal], offer: &Phase2Offer) -> SaPayload {
     let mut all: Vec<OfferedProposal> = Vec::new();
-    for suite in suites(proposals).filter(|suite| suite.key_exchange == group).take(MOST_OFFERED) {
+    for suite in suites(proposals).filter(|suite| suite.key_exchange == offer.group).take(MOST_OFFERED) {
         let protocol = protocol(suite.protocol);
         let next = u8::try_from(all.len()).unwrap_or(u8::MAX).saturating_add(1);
         if all.last().is_none_or(|last| last.protocol != protocol) {
-            let spi = spi.to_be_bytes().to_vec();
+            let spi = offer.spi.to_be_bytes().to_vec();
             all.push(OfferedProposal { number: next, protocol, spi, transforms: Vec::new() });
         }
         if let Some(last) = all.last_mut() {
             let number = u8::try_from(last.transforms.len()).unwrap_or(u8::MAX).saturating_add(1);
-            last.transforms.extend(transform(number, &suite, mode, life));
+            last.transforms.extend(transform(number, &suite, offer));
         }
     }
     wrap(all)
@@ -113,25 +133,21 @@ pub fn offer_phase2(proposals: &[Proposal], spi: EspSpi, mode: Encapsulation, li
 /// Chooses a suite from the peer's `offer`, and makes the answer, which repeats the chosen transform exactly
 /// as it came and lacks only our SPI: see [`SaPayload::with_spi`].
 ///
-/// `group` is the one that the offer names if a key exchange payload came with it, and `None` if none came.
-/// Of `mode` the numbers of RFC 3947 and of the drafts before it are the same here.
-///
 /// # Errors
 /// [`TransformMismatch`] says what the peer offered and how the nearest local proposal differs from it.
 pub fn select_phase2(
     proposals: &[Proposal],
     offer: &SaPayload,
     prefer: Prefer,
-    group: Option<KeyExchangeId>,
-    mode: Encapsulation,
+    wanted: Phase2Wanted,
 ) -> Result<(Phase2Terms, SaPayload), TransformMismatch> {
     let mut acceptable = transforms(offer).filter_map(|(proposal, transform)| {
         let reading = Reading::of(proposal.protocol, transform);
         let suite = reading.suite()?;
-        if suite.key_exchange != group {
+        if suite.key_exchange.is_some() != wanted.key_exchange {
             return None;
         }
-        let terms = reading.terms(suite, spi(proposal)?, mode)?;
+        let terms = reading.terms(suite, spi(proposal)?, wanted.mode)?;
         Some((rank(proposals, &suite)?, terms, proposal, transform))
     });
     let found = match prefer {
@@ -141,7 +157,7 @@ pub fn select_phase2(
     };
     let Some((_, terms, proposal, transform)) = found else {
         let ours = proposals.iter().filter(|proposal| proposal.protocol != ProtocolId::IKE);
-        let ours: Vec<Side> = ours.map(|proposal| local_side(proposal, mode)).collect();
+        let ours: Vec<Side> = ours.map(|proposal| local_side(proposal, wanted.mode)).collect();
         return Err(explain(&ours, theirs(offer), defect(offer)));
     };
     let answer = OfferedProposal {
@@ -356,7 +372,7 @@ fn defect(payload: &SaPayload) -> Option<TransformDefect> {
     without_spi.then_some(TransformDefect::Spi)
 }
 
-fn transform(number: u8, suite: &ChildSuite, mode: Encapsulation, life: Phase2Life) -> Option<Transform> {
+fn transform(number: u8, suite: &ChildSuite, offer: &Phase2Offer) -> Option<Transform> {
     let mut attributes = Vec::new();
     let mut add = |kind: phase2::Attribute, value: u16| {
         attributes.push(Attribute { kind: kind.0, value: AttributeValue::Short(value) });
@@ -364,7 +380,7 @@ fn transform(number: u8, suite: &ChildSuite, mode: Encapsulation, life: Phase2Li
     if let Some(group) = suite.key_exchange {
         add(phase2::Attribute::GROUP_DESCRIPTION, Group::from_ikev2(group)?.0);
     }
-    add(phase2::Attribute::ENCAPSULATION_MODE, mode.0);
+    add(phase2::Attribute::ENCAPSULATION_MODE, offer.mode.0);
     if let Some(id) = suite.integrity {
         add(phase2::Attribute::AUTHENTICATION_ALGORITHM, Authentication::from_ikev2(id)?.0);
     }
@@ -374,7 +390,7 @@ fn transform(number: u8, suite: &ChildSuite, mode: Encapsulation, life: Phase2Li
     if suite.esn {
         add(phase2::Attribute::EXTENDED_SEQUENCE_NUMBER, ESN_64);
     }
-    attributes.extend(life.attributes());
+    attributes.extend(offer.life.attributes());
     Some(Transform { number, id: transform_id(suite)?, attributes })
 }
 
