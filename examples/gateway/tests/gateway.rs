@@ -80,6 +80,72 @@ in_namespaces! {
         assert!(refusal.contains("did you mean \"net\"?"), "{refusal}");
     };
 
+    down_stays_down_however_often_the_peer_knocks, inner_down_stays => |mut lab: Lab| {
+        let impatient = "retransmit_tries = 1\nretransmit_timeout = 0.1\nretransmit_base = 1";
+        lab.start(Side::Right, &tunnel(Side::Right, "start", impatient));
+        lab.start(Side::Left, &tunnel(Side::Left, "start", ""));
+        lab.until_up();
+        lab.ask(Side::Left, &["down", "net"]).unwrap();
+        let knocked = || lab.log(Side::Right).matches("tunnel is down").count() >= 3;
+        until("the peer to have knocked", knocked);
+        assert_eq!((&lab.tunnel(Side::Left)["state"], &lab.tunnel(Side::Left)["ike"]), (&"down".into(), &serde_json::Value::Null));
+        // Not even a reload that changes it brings it up.
+        lab.configure(Side::Left, &tunnel(Side::Left, "start", "dpd_delay = 17"));
+        lab.signal(Side::Left, "-HUP");
+        until("the reload", || lab.log(Side::Left).contains("reloaded"));
+        assert_eq!(lab.tunnel(Side::Left)["state"], "down");
+        lab.ask(Side::Left, &["up", "net"]).unwrap();
+        lab.until_up();
+        assert_eq!(lab.ping(5, &[], "10.2.0.1"), 5);
+    };
+
+    a_server_that_was_taken_down_waits_for_its_peer_again_after_up, inner_up_passive => |mut lab: Lab| {
+        let server = "remote = \"%any\"\nremote_id = \"*.example.net\"";
+        lab.start(Side::Right, &tunnel(Side::Right, "passive", server));
+        lab.ask(Side::Right, &["down", "net"]).unwrap();
+        assert_eq!(lab.tunnel(Side::Right)["state"], "down");
+        lab.ask(Side::Right, &["up", "net"]).unwrap();
+        until("waiting", || lab.tunnel(Side::Right)["state"] == "waiting");
+        lab.start(Side::Left, &tunnel(Side::Left, "start", ""));
+        lab.until_up();
+    };
+
+    a_pool_for_others_is_no_reason_to_drop_a_tunnel, inner_pools => |mut lab: Lab| {
+        lab.start(Side::Right, &tunnel(Side::Right, "passive", ""));
+        let with_pool = |addresses: &str| {
+            let other = "[[tunnel]]\nname = \"others\"\npsk = \"correct horse battery staple\"\nremote_id = \"*@example.net\"";
+            let pool = format!("[[pool]]\naddresses = [{addresses:?}]\ntunnels = [\"others\"]");
+            format!("{}\n{other}\n{pool}\n", tunnel(Side::Left, "start", ""))
+        };
+        lab.start(Side::Left, &with_pool("10.9.0.0/24"));
+        lab.until_up();
+        let spi = lab.tunnel(Side::Left)["ike"]["spi_i"].clone();
+        lab.configure(Side::Left, &with_pool("10.8.0.0/24"));
+        lab.signal(Side::Left, "-HUP");
+        until("the reload", || lab.log(Side::Left).contains("reloaded"));
+        assert_eq!(lab.tunnel(Side::Left)["ike"]["spi_i"], spi);
+        assert!(!lab.log(Side::Right).contains("deleted by the peer"));
+    };
+
+    what_others_remove_from_the_kernel_is_set_again, inner_disturbed => |mut lab: Lab| {
+        lab.start(Side::Right, &tunnel(Side::Right, "passive", ""));
+        lab.start(Side::Left, &tunnel(Side::Left, "start", ""));
+        lab.until_up();
+        let rules = lab.ip(Side::Left, "rule show");
+        let routes = lab.ip(Side::Left, "route show table 4500");
+        assert!(routes.contains("10.2.0.0"), "{routes}");
+        for disturbance in ["rule del priority 4500", "route flush table 4500", "link set ike0 down"] {
+            lab.ip(Side::Left, disturbance);
+            until(disturbance, || {
+                lab.ip(Side::Left, "rule show") == rules && lab.ip(Side::Left, "route show table 4500") == routes
+            });
+            assert_eq!(lab.ping(5, &[], "10.2.0.1"), 5, "{disturbance}");
+        }
+        // It noticed three times, and not its own work.
+        std::thread::sleep(Duration::from_millis(600));
+        assert_eq!(lab.log(Side::Left).matches("somebody has removed").count(), 3);
+    };
+
     a_reload_takes_up_what_has_changed_and_keeps_what_has_not, inner_reload => |mut lab: Lab| {
         lab.start(Side::Right, &tunnel(Side::Right, "passive", ""));
         let good = tunnel(Side::Left, "start", "");

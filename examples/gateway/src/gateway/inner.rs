@@ -14,6 +14,9 @@ use crate::network::{Network, Refused, Routes};
 /// How long after a device was lost it is made again.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// How long after our routes were removed they are set again.
+const PATIENCE: Duration = Duration::from_millis(200);
+
 /// What the kernel is to do, as it follows from the tunnels.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Wanted {
@@ -27,6 +30,8 @@ pub(super) struct Inner {
     config: config::Gateway,
     device: Option<Device>,
     again: Option<Instant>,
+    /// When to set what somebody has removed.
+    restore: Option<Instant>,
     wanted: Wanted,
     batch: PacketBatch,
     /// Packets that the device did not take.
@@ -47,21 +52,51 @@ impl Inner {
     pub(super) fn new(config: config::Gateway) -> io::Result<Self> {
         let device = Some(Device::create(&config)?);
         let (wanted, batch) = (Wanted::default(), PacketBatch::new(config::LONGEST_PACKET));
-        Ok(Self { config, device, again: None, wanted, batch, refused: 0 })
+        Ok(Self { config, device, again: None, restore: None, wanted, batch, refused: 0 })
     }
 
-    /// For waiting on the device, while there is one.
-    pub(super) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
-        self.device.as_ref().map(|device| device.tun.as_fd())
+    /// For waiting on the device, and on changes of what the kernel knows about it, while there is one.
+    pub(super) fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.device.iter().flat_map(|device| [device.tun.as_fd(), device.network.descriptor()])
     }
 
-    /// How long until a vanished device is made again.
+    /// How long until a vanished device is made again, or its routes are set again.
     pub(super) fn timeout(&self) -> Option<Duration> {
-        self.again.map(|at| at.saturating_duration_since(Instant::now()))
+        let next = self.again.into_iter().chain(self.restore).min();
+        next.map(|at| at.saturating_duration_since(Instant::now()))
+    }
+
+    /// Looks whether somebody has changed what the kernel knows about the device.
+    pub(super) fn look(&mut self) {
+        let Some(device) = &mut self.device else { return };
+        if device.network.is_disturbed() && self.restore.is_none() {
+            // Whoever tidies up does more than one thing, and two who do not agree must not keep each other busy.
+            self.restore = Some(Instant::now() + PATIENCE);
+        }
+    }
+
+    /// Sets what somebody has removed, when it is time.
+    fn handle_disturbance(&mut self) {
+        if self.restore.is_none_or(|at| at > Instant::now()) {
+            return;
+        }
+        self.restore = None;
+        let Some(device) = &mut self.device else { return };
+        let name = device.tun.name();
+        tracing::warn!(
+            device = name,
+            "somebody has removed our routes, rules or addresses, or taken the device down; setting them again"
+        );
+        match device.network.restore() {
+            Ok(()) => self.apply(),
+            // A device that is gone altogether is found out when it is read.
+            Err(problem) => tracing::warn!(%problem, "the kernel refused"),
+        }
     }
 
     /// Makes a vanished device again, when it is time.
     pub(super) fn handle_timeout(&mut self) {
+        self.handle_disturbance();
         if self.again.is_none_or(|at| at > Instant::now()) {
             return;
         }

@@ -126,9 +126,12 @@ impl Running {
             if self.has_left() {
                 return Ok(());
             }
-            let [wake, stop, reload, tun] = self.wait().context("waiting for packets")?;
+            let [wake, stop, reload, tun, changes] = self.wait().context("waiting for packets")?;
             if tun {
                 self.take_inner();
+            }
+            if changes {
+                self.inner.look();
             }
             if wake {
                 self.waker.reset();
@@ -151,14 +154,14 @@ impl Running {
     }
 
     /// Waits, and takes in what came from the network; says what else there is.
-    fn wait(&mut self) -> io::Result<[bool; 4]> {
+    fn wait(&mut self) -> io::Result<[bool; 5]> {
         let farewell = self.leaving.map(|since| FAREWELL.saturating_sub(since.elapsed()));
         let due = [self.node.timeout(), self.tunnels.timeout(), self.inner.timeout(), farewell];
         let timeout = due.into_iter().flatten().min();
         let ready = {
             let mut descriptors = vec![self.waker.as_fd(), self.stop.as_fd(), self.reload.as_fd()];
             descriptors.extend(self.node.descriptors());
-            descriptors.extend(self.inner.descriptor());
+            descriptors.extend(self.inner.descriptors());
             wait(&descriptors, timeout)?
         };
         let is_ready = |index: usize| ready.get(index) == Some(&Readiness::Readable);
@@ -166,7 +169,8 @@ impl Running {
             let inner = &mut self.inner;
             self.node.receive(index, |packet| inner.deliver(packet));
         }
-        Ok([is_ready(0), is_ready(1), is_ready(2), is_ready(self.sockets + 3)])
+        let inner = self.sockets + 3;
+        Ok([is_ready(0), is_ready(1), is_ready(2), is_ready(inner), is_ready(inner + 1)])
     }
 
     fn take_inner(&mut self) {
@@ -187,6 +191,7 @@ impl Running {
         for event in &events {
             self.note(event);
         }
+        self.tunnels.forget_former();
         self.stale |= !events.is_empty();
         if std::mem::take(&mut self.stale) {
             self.inner.want(self.tunnels.wanted(&self.node.engine.status()));
@@ -194,19 +199,14 @@ impl Running {
     }
 
     fn note(&mut self, event: &Event) {
-        let name = |tunnels: &mut Tunnels, id| {
-            tunnels.with_id(id).map_or_else(|| format!("{id}"), |entry| entry.config.name.clone())
-        };
+        let name =
+            |tunnels: &mut Tunnels, id| tunnels.name_of(id).map_or_else(|| format!("{id}"), str::to_owned);
         match event {
             Event::Established(id, facts) => {
                 let tunnel = name(&mut self.tunnels, *id);
                 let (suite, nat) = (facts.suite.to_string(), facts.nat);
                 let (peer, path) = (&facts.remote_id, facts.path);
                 tracing::info!(tunnel, %peer, %path, suite, nat_here = nat.local, nat_there = nat.remote, "IKE SA is up");
-                // Whoever brought it up wants it up.
-                if let Some(entry) = self.tunnels.with_id(*id) {
-                    entry.stopped = false;
-                }
             }
             Event::ChildUp { tunnel, child, rekeyed } => {
                 let status = self.node.engine.status();
@@ -248,41 +248,27 @@ impl Running {
         let response = match &call.request {
             Request::Status => Response::status(self.status()),
             Request::Reload => self.reconfigure(),
-            Request::Up { tunnel } => self.command(
-                tunnel,
-                |node, id| node.engine.start(node.clock.now(), id).map_err(|error| error.to_string()),
-                false,
-            ),
-            Request::Down { tunnel } => self.command(
-                tunnel,
-                |node, id| node.engine.stop(node.clock.now(), id).map_err(|error| error.to_string()),
-                true,
-            ),
+            Request::Up { tunnel } => {
+                self.stale = true;
+                match self.tunnels.bring_up(&mut self.node, tunnel) {
+                    Some(Ok(())) => Response::done(),
+                    Some(Err(problem)) => Response::failed(problem),
+                    None => self.unknown(tunnel),
+                }
+            }
+            Request::Down { tunnel } => {
+                self.stale = true;
+                match self.tunnels.take_down(&mut self.node, tunnel) {
+                    Some(()) => Response::done(),
+                    None => self.unknown(tunnel),
+                }
+            }
             Request::Rekey { tunnel, ike } => {
                 let ike = *ike;
                 self.rekey(tunnel, ike)
             }
         };
         call.answer(response);
-    }
-
-    /// Starts or stops a tunnel.
-    fn command(
-        &mut self,
-        name: &str,
-        work: impl FnOnce(&mut Node, ikebana::TunnelId) -> Result<(), String>,
-        stop: bool,
-    ) -> Response {
-        let Some(entry) = self.tunnels.named(name) else { return self.unknown(name) };
-        let result = entry.id.map_or(Ok(()), |id| work(&mut self.node, id));
-        match result {
-            Ok(()) => {
-                entry.stopped = stop;
-                self.stale = true;
-                Response::done()
-            }
-            Err(problem) => Response::failed(problem),
-        }
     }
 
     fn rekey(&mut self, name: &str, ike: bool) -> Response {

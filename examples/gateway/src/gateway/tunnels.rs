@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use ikebana::{ChildStatus, TunnelId};
+use ikebana::{ChildStatus, TunnelId, TunnelState};
 use ikebana_core::{AddressRange, TrafficSelectors};
 use ikebana_ike::{Mode, SelectorTemplate};
 
@@ -25,8 +25,12 @@ pub(super) struct Entry {
     pub(super) config: Tunnel,
     /// Its name in the engine, once both ends' addresses are known.
     pub(super) id: Option<TunnelId>,
-    /// Taken down by hand.
+    /// Taken down by hand: the engine does not have it, so that the peer cannot bring it up either.
     pub(super) stopped: bool,
+    /// Brought up by hand while the engine did not have it.
+    initiate: bool,
+    /// Its peer's name is being looked up.
+    asking: bool,
     /// Why it is not in the engine.
     pub(super) problem: Option<String>,
     /// Attempts to get it into the engine.
@@ -43,6 +47,8 @@ impl Entry {
         Self {
             id: None,
             stopped: false,
+            initiate: false,
+            asking: false,
             problem: None,
             attempts: 0,
             local: None,
@@ -87,12 +93,14 @@ pub(super) struct Tunnels {
     pools: Vec<Pool>,
     pub(super) entries: Vec<Entry>,
     resolver: Resolver,
+    /// The names of tunnels that have left the engine, for what it has yet to tell of them.
+    former: Vec<(TunnelId, String)>,
 }
 
 impl Tunnels {
     pub(super) fn new(config: Config, resolver: Resolver) -> Self {
         let entries = config.tunnels.into_iter().map(Entry::new).collect();
-        Self { gateway: config.gateway, pools: config.pools, entries, resolver }
+        Self { gateway: config.gateway, pools: config.pools, entries, resolver, former: Vec::new() }
     }
 
     /// Takes another configuration: what has not changed stays as it is.
@@ -100,23 +108,60 @@ impl Tunnels {
         if self.gateway != config.gateway {
             tracing::warn!("[gateway] has changed; that takes effect when the gateway is started anew");
         }
-        let pools_changed = self.pools != config.pools;
-        self.pools = config.pools;
+        let pools = std::mem::replace(&mut self.pools, config.pools);
         let mut old = std::mem::take(&mut self.entries);
         for tunnel in config.tunnels {
-            let same = |entry: &Entry| entry.config.is_same(&tunnel) && !pools_changed;
-            match old.iter().position(same).map(|index| old.remove(index)) {
-                Some(kept) => self.entries.push(kept),
-                None => self.entries.push(Entry::new(tunnel)),
+            let same_pools = is_served_alike(&tunnel.name, &pools, &self.pools);
+            let same = |entry: &Entry| same_pools && entry.config.is_same(&tunnel);
+            if let Some(kept) = old.iter().position(same).map(|index| old.remove(index)) {
+                self.entries.push(kept);
+                continue;
             }
+            let mut entry = Entry::new(tunnel);
+            // Whatever else has changed, what was taken down by hand stays down.
+            entry.stopped = old.iter().any(|old| old.stopped && old.config.name == entry.config.name);
+            self.entries.push(entry);
         }
-        for gone in old {
+        for mut gone in old {
             tracing::info!(tunnel = %gone.config.name, "removed or changed");
-            if let Some(id) = gone.id {
-                // It is in the engine, since it has an id.
-                let _ = node.engine.remove_tunnel(node.clock.now(), id);
-            }
+            withdraw(&mut gone, node, &mut self.former);
         }
+    }
+
+    /// Takes a tunnel down, until it is brought up by hand. `None` if there is none of this name.
+    pub(super) fn take_down(&mut self, node: &mut Node, name: &str) -> Option<()> {
+        let entry = self.entries.iter_mut().find(|entry| entry.config.name == name)?;
+        withdraw(entry, node, &mut self.former);
+        entry.stopped = true;
+        (entry.attempts, entry.problem) = (0, None);
+        Some(())
+    }
+
+    /// Brings a tunnel up. `None` if there is none of this name.
+    pub(super) fn bring_up(&mut self, node: &mut Node, name: &str) -> Option<Result<(), String>> {
+        let entry = self.named(name)?;
+        entry.stopped = false;
+        Some(match entry.id {
+            Some(id) => node.engine.start(node.clock.now(), id).map_err(|error| error.to_string()),
+            None => {
+                // One without an address waits for its peer again.
+                entry.initiate = entry.config.remote.host != Host::Any;
+                entry.again = Some(Instant::now());
+                Ok(())
+            }
+        })
+    }
+
+    /// The name of a tunnel that the engine has, or has had until now.
+    pub(super) fn name_of(&self, id: TunnelId) -> Option<&str> {
+        let present = self.entries.iter().find(|entry| entry.id == Some(id)).map(|entry| &entry.config.name);
+        let former = || self.former.iter().find(|(former, _)| *former == id).map(|(_, name)| name);
+        present.or_else(former).map(String::as_str)
+    }
+
+    /// Forgets the names of tunnels that the engine has told everything about.
+    pub(super) fn forget_former(&mut self) {
+        self.former.clear();
     }
 
     pub(super) fn named(&mut self, name: &str) -> Option<&mut Entry> {
@@ -147,10 +192,15 @@ impl Tunnels {
                 continue;
             }
             entry.again = None;
+            if entry.stopped {
+                continue;
+            }
             worked = true;
             match &entry.config.remote.host {
                 Host::Name(name) => {
-                    self.resolver.ask(&entry.config.name, name);
+                    if !std::mem::replace(&mut entry.asking, true) {
+                        self.resolver.ask(&entry.config.name, name);
+                    }
                     if entry.id.is_some() || entry.remote.is_some() {
                         entry.again = Some(now + REFRESH);
                     }
@@ -164,29 +214,60 @@ impl Tunnels {
         worked
     }
 
-    fn resolved(&mut self, node: &mut Node, Resolved { tunnel, addresses }: Resolved) {
-        let (gateway, pools) = (self.gateway.clone(), self.pools.clone());
-        let Some(entry) = self.named(&tunnel) else { return };
-        let local = entry.config.local.address();
+    fn resolved(&mut self, node: &mut Node, Resolved { tunnel, name, addresses }: Resolved) {
+        let Some(entry) = self.entries.iter_mut().find(|entry| entry.config.name == tunnel) else { return };
+        // A reload may have given the tunnel another peer while the question was under way.
+        if entry.config.remote.host != Host::Name(name) {
+            return;
+        }
+        entry.asking = false;
+        if entry.stopped {
+            return;
+        }
+        let local = entry.local.or(entry.config.local.address());
+        let known = entry.remote;
         let found = addresses.map(|found| {
             // An address of another family than our own end is of no use.
-            found.into_iter().find(|address| local.is_none_or(|local| local.is_ipv4() == address.is_ipv4()))
+            let fits = |address: &IpAddr| local.is_none_or(|local| local.is_ipv4() == address.is_ipv4());
+            // Servers tell several addresses in changing order, which is no reason to change.
+            let known = known.filter(|known| found.contains(known));
+            known.or_else(|| found.into_iter().find(fits))
         });
-        match found {
-            Ok(Some(address)) if entry.id.is_none() => {
+        match (found, entry.id) {
+            (Ok(Some(address)), None) => {
                 entry.remote = Some(address);
-                enter(entry, node, &gateway, &pools);
+                enter(entry, node, &self.gateway, &self.pools);
             }
-            Ok(Some(address)) => {
-                entry.remote = Some(address);
-                let port = entry.config.remote.port.unwrap_or(ikebana_core::datagram::IKE_PORT);
-                if let Some(id) = entry.id {
-                    // It is in the engine, since it has an id.
-                    let _ = node.engine.set_remote(id, SocketAddr::new(address, port));
+            (Ok(Some(address)), Some(id)) => {
+                entry.problem = None;
+                if known != Some(address) {
+                    tracing::info!(tunnel, %address, "the peer's name has another address now");
+                    self.moved(node, id, address);
                 }
             }
-            Ok(None) => failed(entry, format!("{} has no address of the right family", entry.config.remote)),
-            Err(error) => failed(entry, format!("{} cannot be resolved: {error}", entry.config.remote)),
+            (Ok(None), _) => {
+                failed(entry, format!("{} has no address of the right family", entry.config.remote));
+            }
+            (Err(error), _) => failed(entry, format!("{} cannot be resolved: {error}", entry.config.remote)),
+        }
+    }
+
+    /// Follows a peer to the address that its name has now.
+    fn moved(&mut self, node: &mut Node, id: TunnelId, address: IpAddr) {
+        let Some(entry) = self.entries.iter_mut().find(|entry| entry.id == Some(id)) else { return };
+        if entry.config.remote_id.is_some() {
+            entry.remote = Some(address);
+            let port = entry.config.remote.port.unwrap_or(ikebana_core::datagram::IKE_PORT);
+            // It is in the engine, since it has an id.
+            let _ = node.engine.set_remote(id, SocketAddr::new(address, port));
+            return;
+        }
+        // The peer goes by its address, so it is another peer. As long as the old one is there, it is right.
+        let is_up = |tunnel: &ikebana::TunnelStatus| tunnel.id == id && tunnel.state == TunnelState::Up;
+        if !node.engine.status().iter().any(is_up) {
+            withdraw(entry, node, &mut self.former);
+            entry.remote = Some(address);
+            enter(entry, node, &self.gateway, &self.pools);
         }
     }
 
@@ -217,6 +298,27 @@ impl Tunnels {
 /// Fits every path and suite that is at all common.
 const DEFAULT_MTU: u16 = 1_400;
 
+/// Takes a tunnel out of the engine; its peer is told.
+fn withdraw(entry: &mut Entry, node: &mut Node, former: &mut Vec<(TunnelId, String)>) {
+    if let Some(id) = entry.id.take() {
+        // It is in the engine, since it has an id.
+        let _ = node.engine.remove_tunnel(node.clock.now(), id);
+        former.push((id, entry.config.name.clone()));
+    }
+    (entry.local, entry.again) = (None, None);
+    entry.assigned.clear();
+}
+
+/// Whether clients of a tunnel get the same addresses from these pools as from those.
+fn is_served_alike(tunnel: &str, these: &[Pool], those: &[Pool]) -> bool {
+    let serving = |pools: &[Pool]| -> Vec<Pool> {
+        let serves = |pool: &&Pool| pool.tunnels.is_empty() || pool.tunnels.iter().any(|name| name == tunnel);
+        // Which other tunnels they serve makes no difference.
+        pools.iter().filter(serves).map(|pool| Pool { tunnels: Vec::new(), ..pool.clone() }).collect()
+    };
+    serving(these) == serving(those)
+}
+
 /// Gives a tunnel to the engine, now that the peer's address is known, if it has one.
 fn enter(entry: &mut Entry, node: &mut Node, gateway: &Gateway, pools: &[Pool]) {
     entry.attempts += 1;
@@ -234,9 +336,9 @@ fn enter(entry: &mut Entry, node: &mut Node, gateway: &Gateway, pools: &[Pool]) 
             entry.id = Some(id);
             entry.local = Some(local);
             entry.problem = None;
-            if entry.stopped {
-                // It has just been added.
-                let _ = node.engine.stop(node.clock.now(), id);
+            if std::mem::take(&mut entry.initiate) {
+                // It has just been added, and has a remote address.
+                let _ = node.engine.start(node.clock.now(), id);
             }
         }
         Err(error) => failed(entry, error.to_string()),
@@ -288,3 +390,6 @@ fn pairs(local: &[AddressRange], remote: &[AddressRange]) -> Vec<Selected> {
     };
     remote.iter().flat_map(with).collect()
 }
+
+#[cfg(test)]
+mod tests;

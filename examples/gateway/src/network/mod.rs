@@ -12,7 +12,7 @@
 //! 4502      table + 1     not fwmark: lookup table + 1    the default route, if a tunnel takes it
 //! ```
 //!
-//! Everything that is added is removed when [`Network`] is dropped. Should the process be killed, the kernel
+//! What somebody else removes meanwhile is set again. Everything that is added is removed when [`Network`] is dropped. Should the process be killed, the kernel
 //! removes addresses and routes with the device; the rules that stay point to empty tables, and the next start
 //! uses them again.
 
@@ -22,6 +22,7 @@ mod netlink;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::IpAddr;
+use std::os::fd::BorrowedFd;
 
 use netlink_packet_route::address::{AddressAttribute, AddressMessage};
 use netlink_packet_route::link::{
@@ -34,7 +35,7 @@ use netlink_packet_route::rule::{RuleAction, RuleAttribute, RuleFlags, RuleMessa
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage as Message};
 
 pub use blocks::{Block, blocks};
-use netlink::Netlink;
+use netlink::{Changes, Netlink};
 
 /// A route: where to, and the address that this host's own packets should come from.
 pub type Routes = BTreeMap<Block, Option<IpAddr>>;
@@ -42,6 +43,7 @@ pub type Routes = BTreeMap<Block, Option<IpAddr>>;
 /// The kernel's view of one TUN device, kept as wanted and cleaned up at the end.
 pub struct Network {
     netlink: Netlink,
+    changes: Changes,
     index: u32,
     mark: u32,
     table: u32,
@@ -91,13 +93,65 @@ impl Network {
         // Without a link-local address the kernel sends no neighbour discovery into the tunnel. A kernel without
         // IPv6 refuses, and has nothing to send.
         let _ = netlink.change(Message::SetLink(quiet));
-        let mut link = LinkMessage::default();
-        link.header.index = index;
-        link.header.flags = LinkFlags::Up;
-        link.header.change_mask = LinkFlags::Up;
-        netlink.change(Message::SetLink(link))?;
+        bring_up(&mut netlink, index)?;
+        let changes = Changes::connect()?;
         let (addresses, routes) = (BTreeSet::new(), BTreeMap::new());
-        Ok(Self { netlink, index, mark, table, mtu: None, addresses, routes, rules: Vec::new() })
+        Ok(Self { netlink, changes, index, mark, table, mtu: None, addresses, routes, rules: Vec::new() })
+    }
+
+    /// For waiting until [`Self::is_disturbed`] is worth asking.
+    #[must_use]
+    pub fn descriptor(&self) -> BorrowedFd<'_> {
+        self.changes.as_fd()
+    }
+
+    /// Whether somebody else has taken away something that was set here: network managers tidy up rules and
+    /// routes that are not theirs, and without them traffic would go around the tunnels in clear.
+    pub fn is_disturbed(&mut self) -> bool {
+        let Self { netlink, changes, index, table, addresses, routes, rules, .. } = self;
+        changes.drain(|port, message| match message {
+            Message::NewLink(link) => {
+                link.header.index == *index && !link.header.flags.contains(LinkFlags::Up)
+            }
+            _ if port == netlink.port() => false,
+            Message::DelAddress(address) => {
+                let ours = |attribute: &AddressAttribute| match attribute {
+                    AddressAttribute::Local(address) | AddressAttribute::Address(address) => {
+                        addresses.contains(address)
+                    }
+                    _ => false,
+                };
+                address.header.index == *index && address.attributes.iter().any(ours)
+            }
+            Message::DelRoute(route) => {
+                let ours = |attribute: &RouteAttribute| match attribute {
+                    RouteAttribute::Table(found) => *found == *table || *found == *table + 1,
+                    _ => false,
+                };
+                !routes.is_empty() && route.attributes.iter().any(ours)
+            }
+            Message::DelRule(rule) => {
+                let ours = |attribute: &RuleAttribute| match attribute {
+                    RuleAttribute::Priority(priority) => (PRIORITY..PRIORITY + 3).contains(priority),
+                    _ => false,
+                };
+                !rules.is_empty() && rule.attributes.iter().any(ours)
+            }
+            _ => false,
+        })
+    }
+
+    /// Brings the device up again, and forgets what was set, so that it is all set anew.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn restore(&mut self) -> Result<(), Refused> {
+        self.mtu = None;
+        self.addresses.clear();
+        self.routes.clear();
+        self.rules.clear();
+        bring_up(&mut self.netlink, self.index)
+            .map_err(|error| refused("bringing the device up".to_owned(), error))
     }
 
     /// Sets the device's MTU.
@@ -261,6 +315,14 @@ impl Drop for Network {
             tracing::debug!(%problem, "cleaning up");
         }
     }
+}
+
+fn bring_up(netlink: &mut Netlink, index: u32) -> io::Result<()> {
+    let mut link = LinkMessage::default();
+    link.header.index = index;
+    link.header.flags = LinkFlags::Up;
+    link.header.change_mask = LinkFlags::Up;
+    netlink.change(Message::SetLink(link))
 }
 
 fn rules_for(routes: &Routes) -> Vec<Rule> {
