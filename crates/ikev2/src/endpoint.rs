@@ -7,7 +7,7 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
 use core::net::SocketAddr;
 
-use ikebana_core::{Datagram, Flow, IkeSpi, Instant, Path, SecureRandom, SpiAllocator, TimerTable};
+use ikebana_core::{Datagram, Flow, Instant, Path, SecureRandom, SpiAllocator, TimerTable};
 use ikebana_crypto::CryptoProvider;
 use ikebana_ike::admission::{HalfOpen, RateLimit};
 use ikebana_ike::{
@@ -35,9 +35,9 @@ pub struct Endpoint {
     registry: Registry,
     /// Ordered by age, so that everything that visits all of them does so in the same order every time.
     connections: BTreeMap<IkeSaHandle, Connection>,
-    /// IKE SAs that a peer has started, by its address and SPI, to recognise a first message that comes again.
-    /// The peer chooses both, but not more of them than there are IKE SAs.
-    opened_by_peer: BTreeMap<(SocketAddr, IkeSpi), IkeSaHandle>,
+    /// IKE SAs that a peer has started, by its address and a hash of its first message, to recognise that
+    /// message when it comes again.
+    opened_by_peer: BTreeMap<Opened, IkeSaHandle>,
     timers: TimerTable<IkeSaHandle>,
     half_open: HalfOpen,
     cookies: Cookies,
@@ -56,10 +56,12 @@ struct Connection {
 }
 
 /// A peer's first message.
-#[derive(Clone, Copy)]
+///
+/// RFC 7296 2.1: an address and an SPI do not tell two peers behind one NAT apart, nor a peer's second attempt
+/// from its first. The whole message does.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Opened {
     from: SocketAddr,
-    spi: IkeSpi,
     fingerprint: [u8; 32],
 }
 
@@ -329,7 +331,7 @@ impl Endpoint {
     fn adopt(&mut self, handle: IkeSaHandle, state: State, opened: Option<Opened>) {
         if let Some(opened) = opened {
             self.half_open.enter(opened.from.ip());
-            self.opened_by_peer.insert((opened.from, opened.spi), handle);
+            self.opened_by_peer.insert(opened, handle);
         }
         self.connections.insert(handle, Connection { state, opened, counted: opened.is_some() });
         self.settle(handle);
@@ -367,10 +369,8 @@ impl Endpoint {
         }
         match (&connection.state, connection.state.deadline()) {
             (State::Gone, _) => {
-                if let Some(Opened { from, spi, .. }) = connection.opened
-                    && self.opened_by_peer.get(&(from, spi)) == Some(&handle)
-                {
-                    self.opened_by_peer.remove(&(from, spi));
+                if let Some(opened) = connection.opened {
+                    self.opened_by_peer.remove(&opened);
                 }
                 self.timers.cancel(&handle);
                 self.connections.remove(&handle);

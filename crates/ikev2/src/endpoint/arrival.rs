@@ -48,15 +48,9 @@ impl Endpoint {
             Err(Unreadable::Drop(reason)) => return Err(reason),
             Err(Unreadable::Critical(kind)) => return Err(self.refuse_payload(header, datagram, kind)),
         };
-        let opened = Opened {
-            from: datagram.path.remote,
-            spi: request.spi(),
-            fingerprint: sha256(&[datagram.octets]),
-        };
-        if let Some(handle) = self.opened_by_peer.get(&(opened.from, opened.spi)).copied()
-            && let Some(reason) = self.open_again(handle, &opened, datagram)
-        {
-            return Err(reason);
+        let opened = Opened { from: datagram.path.remote, fingerprint: sha256(&[datagram.octets]) };
+        if let Some(handle) = self.opened_by_peer.get(&opened).copied() {
+            return Err(self.open_again(handle, datagram));
         }
         let config = self.config.clone();
         let listener = listener(&config, datagram).ok_or(DropReason::NotListening)?;
@@ -85,25 +79,14 @@ impl Endpoint {
         }
     }
 
-    /// A first message from where one of `handle` came from, with the same SPI. `None` if it is a new one all
-    /// the same: the peer has started anew and happens to choose the same SPI.
-    fn open_again(
-        &mut self,
-        handle: IkeSaHandle,
-        opened: &Opened,
-        datagram: &Datagram<'_>,
-    ) -> Option<DropReason> {
-        let connection = self.connections.get(&handle)?;
-        let is_same = connection.opened.is_some_and(|first| first.fingerprint == opened.fingerprint);
-        if !is_same {
-            return connection.state.is_half_open().then_some(DropReason::OutsideWindow);
-        }
+    /// The first message of `handle` again. It is answered until the second one has come (RFC 7296 2.1).
+    fn open_again(&mut self, handle: IkeSaHandle, datagram: &Datagram<'_>) -> DropReason {
         self.with(handle, |state, cx| {
             if let State::Answered(answered) = state {
                 answered.repeat(cx, datagram);
             }
-            DropReason::Retransmission
-        })
+        });
+        DropReason::Retransmission
     }
 
     /// RFC 7296 2.6: under load, only peers that can be reached where they say they are get any further.
