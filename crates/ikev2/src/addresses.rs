@@ -91,8 +91,21 @@ pub(crate) fn reply(assignment: &Assignment) -> ConfigPayload {
     ConfigPayload { kind: ConfigType::REPLY, attributes }
 }
 
-/// What a peer assigned to us.
-pub(crate) fn assigned(payload: &ConfigPayload) -> Assignment {
+/// What of a peer's answer we take. RFC 7296 2.19: whoever has asked for nothing is given nothing, and nobody
+/// is given an address of a family it has not asked for.
+pub(crate) fn accepted(asked: &[AddressRequest], payload: &ConfigPayload) -> Option<Assignment> {
+    let mut given = assigned(payload);
+    given.addresses.retain(|address| {
+        asked.contains(match address {
+            IpAddr::V4(_) => &AddressRequest::Ipv4,
+            IpAddr::V6(_) => &AddressRequest::Ipv6,
+        })
+    });
+    (!asked.is_empty() && given != Assignment::default()).then_some(given)
+}
+
+/// What a peer's answer says.
+fn assigned(payload: &ConfigPayload) -> Assignment {
     let mut assignment = Assignment::default();
     if payload.kind != ConfigType::REPLY {
         return assignment;

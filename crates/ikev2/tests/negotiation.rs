@@ -384,3 +384,28 @@ fn every_configured_child_is_made() {
     pair.assert_agree();
     pair.finish();
 }
+
+#[test]
+fn an_address_that_nobody_asked_for_is_not_taken() {
+    let setup = Setup::default();
+    let mut asks_v6 = road_warrior(&setup);
+    asks_v6[A].request = vec![AddressRequest::Ipv6];
+    let mut pair = Pair::with_peers(&setup, asks_v6);
+    pair.hosts[B].assign(Assignment { dns: vec![], subnets: vec![], ..assignment() });
+    pair.initiate(A);
+    pair.run_secs(5);
+    assert_eq!(pair.hosts[A].count(|seen| matches!(seen, Seen::Assigned(_))), 0, "{}", pair.hosts[A].said());
+}
+
+#[test]
+fn a_client_takes_traffic_for_its_assigned_address_only_whatever_the_peer_grants() {
+    let setup = Setup::default();
+    let mut peers = road_warrior(&setup);
+    change_child(&mut peers[B], |child| child.remote = fixed(&["0.0.0.0/0"]));
+    let mut pair = Pair::with_peers(&setup, peers);
+    pair.hosts[B].assign(assignment());
+    pair.initiate(A);
+    pair.run_secs(5);
+    pair.assert_up();
+    assert_eq!(pair.hosts[A].facts[0].local, "10.9.0.7/32");
+}

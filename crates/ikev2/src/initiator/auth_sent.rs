@@ -13,7 +13,7 @@ use super::{Attempt, first_child_failed};
 use crate::addresses;
 use crate::auth::{PeerAuthenticated, Transcript};
 use crate::child::offer::ChildOffer;
-use crate::child::selectors::Ends;
+use crate::child::selectors::{self, Ends};
 use crate::child::{Agreed, Child};
 use crate::connection::State;
 use crate::context::Context;
@@ -21,6 +21,10 @@ use crate::established::{Beginning, Established, Task};
 use crate::payloads::{Payloads, notify};
 use crate::sa::{IkeSa, Verified};
 use crate::wire::{AuthMethod, NotifyType, OpenError, rules};
+
+/// Errors with which no IKE SA comes about, whatever else the answer holds (RFC 7296 2.21.2).
+const FATAL: [NotifyType; 3] =
+    [NotifyType::UNSUPPORTED_CRITICAL_PAYLOAD, NotifyType::INVALID_SYNTAX, NotifyType::AUTHENTICATION_FAILED];
 
 /// IKE_AUTH is out.
 pub(crate) struct AuthSent {
@@ -62,8 +66,10 @@ impl AuthSent {
             Ok(payloads) => payloads,
             Err(error) => return self.broken(cx, error.to_string()),
         };
-        if payloads.auth().is_none()
-            && let Some(error) = payloads.error()
+        // RFC 7296 2.21.2: beside AUTH an error concerns the first child SA, but for those that end it all.
+        let is_final = |kind| payloads.auth().is_none() || FATAL.contains(&kind);
+        if let Some(error) =
+            payloads.notifies().find(|notify| notify.kind.is_error() && is_final(notify.kind))
         {
             let reason = self.refusal(error.kind);
             return self.fail(cx, reason);
@@ -90,7 +96,7 @@ impl AuthSent {
         payloads: &Payloads,
     ) -> Result<(PeerAuthenticated, Identity), AuthenticationFailed> {
         let peer = &self.attempt.peer;
-        let (Some(id), Some(auth)) = (payloads.id_responder(), payloads.auth()) else {
+        let Some(id) = payloads.id_responder() else {
             return Err(AuthenticationFailed::RefusedByPeer {
                 local_id: peer.local_id.clone(),
                 remote_id: peer.remote_id.to_string(),
@@ -101,13 +107,13 @@ impl AuthSent {
             let expected = peer.remote_id.to_string();
             return Err(AuthenticationFailed::UnexpectedIdentity { actual: remote_id, expected });
         }
-        if auth.method != AuthMethod::SHARED_KEY {
+        let Some(auth) = payloads.auth().filter(|auth| auth.method == AuthMethod::SHARED_KEY) else {
             return Err(AuthenticationFailed::UnexpectedMethod {
                 remote_id,
-                method: auth.method.to_string(),
+                method: payloads.auth().map_or_else(|| "none".to_string(), |auth| auth.method.to_string()),
                 expected: AuthMethod::SHARED_KEY.to_string(),
             });
-        }
+        };
         match self.transcript.check(cx.provider, &self.sa, &self.key, &id.body(), auth) {
             Some(proof) => Ok((proof, remote_id)),
             None => {
@@ -125,12 +131,12 @@ impl AuthSent {
     ) -> State {
         let Self { attempt, sa, transcript, nat, esp_in_udp, offer, ends: asked, .. } = *self;
         let assignment =
-            payloads.config().map(addresses::assigned).filter(|given| !given.addresses.is_empty());
+            payloads.config().and_then(|given| addresses::accepted(&attempt.peer.request, given));
         let mut ends = Ends {
             local: Vec::from([AddressRange::single(attempt.route.path.local.ip())]),
             remote: asked.remote.clone(),
         };
-        if let Some(given) = &assignment {
+        if let Some(given) = assignment.as_ref().filter(|given| !given.addresses.is_empty()) {
             ends.local = given.addresses.iter().map(|address| AddressRange::single(*address)).collect();
         }
         let peer = attempt.peer.clone();
@@ -216,7 +222,20 @@ fn first_child(
     if let Some(error) = payloads.error() {
         return Err(offer.failure(error));
     }
-    let terms = offer.check(payloads, asked)?;
+    let mut terms = offer.check(payloads, asked)?;
+    let ends = &established.ends;
+    if ends.local != asked.local {
+        // RFC 7296 2.19: while we asked, any address was ours. Now that we know which one is, only that one is.
+        let (ours, _) = selectors::configured(&offer.config, ends);
+        let local = ours.narrow(&terms.local);
+        if local.is_empty() {
+            return Err(ChildFailure::Protocol(alloc::format!(
+                "the peer answered with local {}, our address makes that {ours}",
+                terms.local
+            )));
+        }
+        terms.local = local;
+    }
     let suite = terms.chosen.suite;
     let leg = established.leg(established.current).ok_or(ChildFailure::IkeSaGone)?;
     let keys =
