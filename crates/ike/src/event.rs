@@ -85,6 +85,14 @@ pub enum Event {
         /// The new suite.
         suite: IkeSuite,
     },
+    /// A rekey of the IKE SA, asked for here or by the peer, came to nothing. The IKE SA stays, and our own
+    /// attempts go on until its hard limit ends it.
+    IkeRekeyFailed {
+        /// Which.
+        ike: IkeSaHandle,
+        /// Why, with both sides' values.
+        reason: FailReason,
+    },
     /// The peer assigned us addresses.
     Assigned {
         /// Over which IKE SA.

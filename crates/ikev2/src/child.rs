@@ -145,6 +145,14 @@ impl Child {
         }
     }
 
+    /// The peer has moved: what is installed is moved, and so is what will be.
+    pub(crate) fn move_to(&mut self, cx: &mut Context<'_>, path: Path, encapsulated: bool) {
+        if let Some(params) = &mut self.held_outbound {
+            (params.path, params.encapsulated) = (path, encapsulated);
+        }
+        cx.event(Event::UpdateSa { child: self.handle, path, encapsulated });
+    }
+
     /// Whether its outbound SA waits for a sign that the peer is ready for it.
     pub(crate) const fn is_outbound_held(&self) -> bool {
         self.held_outbound.is_some()
@@ -195,7 +203,9 @@ impl Child {
                 (Some(soft), Some(hard)) => Some(soft.min(hard)),
                 (soft, hard) => soft.or(hard),
             },
-            ChildState::Replaced { until, .. } | ChildState::Lingering(until) => Some(until),
+            // It may still be in use, so that its own limit holds, too.
+            ChildState::Replaced { until, .. } => Some(self.hard.map_or(until, |hard| hard.min(until))),
+            ChildState::Lingering(until) => Some(until),
             ChildState::Deleting => None,
         }
     }

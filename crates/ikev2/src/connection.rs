@@ -50,9 +50,19 @@ impl State {
         }
     }
 
-    /// Whether it counts against the half-open limits.
+    /// Whether it counts against the half-open limits: whoever is not authenticated does, until nothing of it
+    /// is left. A refusal that is kept for its repetition costs as much as an answer that nothing followed.
     pub(crate) const fn is_half_open(&self) -> bool {
-        matches!(self, Self::Answered(_) | Self::Deciding(_))
+        match self {
+            Self::Answered(_) | Self::Deciding(_) => true,
+            Self::Lingering(state) => state.is_refusal(),
+            Self::InitSent(_)
+            | Self::KeyWanted(_)
+            | Self::AuthSent(_)
+            | Self::Established(_)
+            | Self::Closing(_)
+            | Self::Gone => false,
+        }
     }
 
     /// When something has to happen next.
@@ -84,13 +94,19 @@ impl State {
         match self {
             Self::InitSent(state) => {
                 let answer = state.examine(header, datagram)?;
-                let is_complaint = matches!(answer, InitAnswer::Complaint(_));
+                let complaint = match &answer {
+                    InitAnswer::Complaint(FailReason::Protocol { .. }) => {
+                        Some(DropReason::UnusableInitResponse)
+                    }
+                    InitAnswer::Complaint(_) => Some(DropReason::UnauthenticatedError),
+                    InitAnswer::Cookie(_) | InitAnswer::Group(_) | InitAnswer::Accept(_) => None,
+                };
                 self.advance(|state| match state {
                     Self::InitSent(state) => state.advance(cx, answer),
                     other => other,
                 });
-                if is_complaint {
-                    return Err(DropReason::UnauthenticatedError);
+                if let Some(reason) = complaint {
+                    return Err(reason);
                 }
             }
             Self::AuthSent(state) => {
@@ -175,13 +191,14 @@ impl State {
             Self::InitSent(state) => state.handle_timeout(cx),
             Self::KeyWanted(state) => {
                 cx.registry.queries.remove(&state.query);
-                let exchange = ikebana_ike::ExchangeType::IKE_AUTH;
-                let problem = alloc::string::String::from("the pre-shared key was not supplied in time");
-                state.attempt.fail(cx, FailReason::Protocol { exchange, problem })
+                state.attempt.fail(cx, FailReason::Unanswered("which pre-shared key is the peer's"))
             }
             Self::AuthSent(state) => state.handle_timeout(cx),
             Self::Answered(state) => state.cancel(cx, FailReason::HalfOpenTimeout),
-            Self::Deciding(state) => state.cancel(cx, FailReason::HalfOpenTimeout),
+            Self::Deciding(state) => {
+                let question = state.question();
+                state.cancel(cx, FailReason::Unanswered(question))
+            }
             Self::Closing(state) => state.handle_timeout(cx),
             Self::Lingering(state) => state.end(cx),
             other @ (Self::Established(_) | Self::Gone) => other,

@@ -25,7 +25,7 @@ mod task;
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -55,6 +55,19 @@ const REPLACED_TIMEOUT: Duration = Duration::from_secs(180);
 
 /// How long a deleted inbound SA still takes packets that were on their way.
 const LINGER: Duration = Duration::from_secs(3);
+
+/// How long a leg that the peer has deleted repeats its answer to that, should the answer be lost. Peers
+/// commonly repeat a request after two to four seconds, and twice as long after that.
+const LEG_LINGER: Duration = Duration::from_secs(30);
+
+/// How long a peer may be too busy (RFC 7296 2.25: several minutes).
+const BUSY_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// Two refusals further apart than this, longer than any wait between two attempts, are not of one spell.
+const BUSY_PAUSE: Duration = Duration::from_secs(60);
+
+/// Legs at the most. Three are enough for honest peers, and a few more for such as rekey in quick succession.
+const MOST_LEGS: usize = 8;
 
 /// What has become of an IKE SA on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,6 +151,8 @@ pub(crate) struct Established {
     sent: Instant,
     soft: Option<Instant>,
     hard: Option<Instant>,
+    /// Since when, and when last, the peer has been too busy for any CREATE_CHILD_SA.
+    busy: Option<(Instant, Instant)>,
     _proof: PeerAuthenticated,
 }
 
@@ -176,6 +191,7 @@ impl Established {
             sent: cx.now,
             soft: None,
             hard: None,
+            busy: None,
             _proof: from.proof,
         };
         new.draw_lifetime(cx);
@@ -283,8 +299,8 @@ impl Established {
             return;
         }
         self.route.path = route.path;
-        for child in self.children.keys() {
-            cx.event(Event::UpdateSa { child: *child, path: route.path, encapsulated: self.esp_in_udp });
+        for child in self.children.values_mut() {
+            child.move_to(cx, route.path, self.esp_in_udp);
         }
     }
 
@@ -308,11 +324,13 @@ impl Established {
             return Some(self.refuse_syntax(cx, spi, route, &request, problem));
         }
         match request.exchange {
-            ExchangeType::CREATE_CHILD_SA => {
-                let answer = self.accept_create(cx, spi, payloads);
-                self.respond(cx, spi, route, &request, &answer);
-                None
-            }
+            ExchangeType::CREATE_CHILD_SA => match self.accept_create(cx, spi, payloads) {
+                Ok(answer) => {
+                    self.respond(cx, spi, route, &request, &answer);
+                    None
+                }
+                Err(problem) => Some(self.refuse_syntax(cx, spi, route, &request, problem)),
+            },
             _ => self.accept_informational(cx, spi, route, &request, payloads),
         }
     }
@@ -360,6 +378,24 @@ impl Established {
             }
         };
         let problem = match content {
+            // RFC 7296 2.21.3: the peer has ended the IKE SA with this, and no delete follows.
+            Ok(payloads) if payloads.has(NotifyType::INVALID_SYNTAX) => {
+                self.abandon(cx, exchange);
+                if spi != self.current {
+                    self.drop_leg(cx, spi);
+                    return None;
+                }
+                let (code, notify) = (NotifyType::INVALID_SYNTAX.0, NotifyType::INVALID_SYNTAX.to_string());
+                return Some(End::Silent(CloseReason::PeerError { code, notify }, RemoveReason::IkeSaGone));
+            }
+            Ok(payloads)
+                if kind == ExchangeType::CREATE_CHILD_SA && self.is_out_of_sync(cx.now, &payloads) =>
+            {
+                self.abandon(cx, exchange);
+                let (code, notify) =
+                    (NotifyType::TEMPORARY_FAILURE.0, NotifyType::TEMPORARY_FAILURE.to_string());
+                return Some(End::Tell(CloseReason::PeerError { code, notify }, RemoveReason::IkeSaGone));
+            }
             Ok(payloads) => match rules::check(kind, true, payloads.as_slice()) {
                 Ok(()) => return self.complete(cx, spi, exchange, &payloads),
                 Err(violation) => alloc::format!("{violation}"),
@@ -368,6 +404,18 @@ impl Established {
         };
         self.abandon(cx, exchange);
         Some(End::Tell(CloseReason::Protocol(problem), RemoveReason::IkeSaGone))
+    }
+
+    /// RFC 7296 2.25: a peer that stays busy for minutes does not have the state that we think it has.
+    fn is_out_of_sync(&mut self, now: Instant, answer: &Payloads) -> bool {
+        if !answer.has(NotifyType::TEMPORARY_FAILURE) {
+            self.busy = None;
+            return false;
+        }
+        let earlier = self.busy.filter(|(_, last)| now.saturating_since(*last) < BUSY_PAUSE);
+        let since = earlier.map_or(now, |(since, _)| since);
+        self.busy = Some((since, now));
+        now.saturating_since(since) >= BUSY_TIMEOUT
     }
 
     fn complete(
@@ -421,18 +469,13 @@ impl Established {
         }
     }
 
-    /// Removes every child SA. What is left are the legs' IKE SAs, the one with our SPI `first` in front; their
-    /// SPIs are still reserved.
-    pub(crate) fn dissolve(
-        mut self,
-        cx: &mut Context<'_>,
-        first: IkeSpi,
-        reason: RemoveReason,
-    ) -> Vec<IkeSa> {
-        let mut left = Vec::new();
+    /// Removes every child SA. What is left are the legs' IKE SAs, the one with our SPI `first` in front.
+    pub(crate) fn dissolve(mut self, cx: &mut Context<'_>, first: IkeSpi, reason: RemoveReason) -> Remains {
+        let (mut left, mut under_way) = (Vec::new(), None);
         for leg in core::mem::take(&mut self.legs) {
             match leg.exchange {
                 Some(Exchange::Create(create)) => cx.release_esp_spi(create.spi()),
+                Some(Exchange::RekeyIke(rekey)) if leg.sa.local_spi == first => under_way = Some(rekey),
                 Some(Exchange::RekeyIke(rekey)) => cx.release_ike_spi(rekey.spi()),
                 Some(Exchange::DeleteChildren(_) | Exchange::DeleteLeg | Exchange::Liveness) | None => {}
             }
@@ -442,6 +485,23 @@ impl Established {
         for child in core::mem::take(&mut self.children).into_values() {
             child.remove(cx, reason);
         }
-        left
+        Remains { sas: left, rekey: under_way }
+    }
+}
+
+/// What is left of an IKE SA without its child SAs. The SPIs are still reserved.
+pub(crate) struct Remains {
+    pub(crate) sas: Vec<IkeSa>,
+    /// Our request, over the first of them, for another one in its place.
+    pub(crate) rekey: Option<Box<RekeyIkeExchange>>,
+}
+
+impl Remains {
+    /// The IKE SAs, for when no answer to our request can come any more.
+    pub(crate) fn without_rekey(self, cx: &mut Context<'_>) -> Vec<IkeSa> {
+        if let Some(rekey) = self.rekey {
+            cx.release_ike_spi(rekey.spi());
+        }
+        self.sas
     }
 }

@@ -469,3 +469,65 @@ fn impossible_first_messages_leave_nothing_behind() {
     assert_eq!(host.endpoint.stats().drops.total(), tries.len() as u64);
     assert!(host.endpoint.poll_output().is_none());
 }
+
+#[test]
+fn whoever_is_refused_in_ike_auth_counts_as_half_open_until_it_is_forgotten() {
+    let mut duel = Duel::strangers(&Setup { psk: ["one", "another"], ..Setup::default() }, false);
+    let most = Limits::default().half_open_per_address;
+    for _ in 0..2 * most {
+        duel.initiate(A);
+        duel.settle();
+    }
+    let refused = duel.hosts[B].count(|seen| matches!(seen, Seen::Failed(..)));
+    let stats = duel.hosts[B].endpoint.stats();
+    assert_eq!((refused, stats.half_open_now), (most, most), "{}", duel.story());
+    assert!(stats.drops.get(DropReason::TooManyHalfOpen) >= most as u64);
+    duel.run(Duration::from_secs(600));
+    assert!(duel.hosts.iter().all(|host| host.endpoint.is_idle()));
+}
+
+#[test]
+fn two_first_messages_with_one_spi_from_one_address_are_two_attempts() {
+    // RFC 7296 2.1: two peers behind one NAT may choose the same SPI; it takes the whole message to tell.
+    let (duel, message) = first_message();
+    let (mut host, from) = (responder(Limits::default(), open_provider), message.path.remote);
+    let mut other = parse_clear(message.message()).unwrap();
+    for payload in &mut other.payloads {
+        if let Payload::Nonce(nonce) = payload {
+            nonce[0] ^= 1;
+        }
+    }
+    let other = encode_clear(&other.header, &other.payloads).unwrap();
+    let [first, second] =
+        [message.message(), &other].map(|octets| ask(&mut host, duel.now, from, octets).remove(0));
+    assert_ne!(
+        IkeHeader::peek(&first).unwrap().responder_spi,
+        IkeHeader::peek(&second).unwrap().responder_spi
+    );
+    assert_eq!(host.endpoint.stats().half_open_now, 2);
+    // Each is answered again as it was.
+    assert_eq!(ask(&mut host, duel.now, from, message.message()), [first]);
+    assert_eq!(ask(&mut host, duel.now, from, &other), [second]);
+    assert_eq!(host.endpoint.stats().half_open_now, 2);
+}
+
+#[test]
+fn an_answer_that_cannot_be_used_is_what_the_attempt_fails_with_in_the_end() {
+    let mut duel = Duel::strangers(&Setup::default(), false);
+    duel.initiate(A);
+    duel.pass(B);
+    let answer = duel.hold(A);
+    let mut message = parse_clear(answer.message()).unwrap();
+    for payload in &mut message.payloads {
+        if let Payload::KeyExchange(key) = payload {
+            key.group = KeyExchangeId::ECP_256;
+        }
+    }
+    let octets = encode_clear(&message.header, &message.payloads).unwrap();
+    duel.release(&Held { octets, ..answer });
+    assert_eq!(duel.hosts[A].endpoint.stats().drops.get(DropReason::UnusableInitResponse), 1);
+    duel.wait(Duration::from_secs(600));
+    let said = duel.hosts[A].said();
+    assert!(said.contains("sent a value for ECP_256, we sent one for CURVE25519"), "{said}");
+    assert!(said.contains("Hint") && said.contains("Failed"), "{said}");
+}

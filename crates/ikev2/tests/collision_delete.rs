@@ -405,3 +405,36 @@ fn an_initiator_that_ends_its_rekeyed_ike_sa_ends_the_new_one_and_the_old_one() 
         duel.settle();
     });
 }
+
+#[test]
+fn an_initiator_that_ends_an_ike_sa_whose_rekey_is_granted_later_ends_the_new_one_too() {
+    play_to_the_end(|duel| {
+        duel.rekey_ike(A);
+        duel.pass(B);
+        let answer = duel.hold(A);
+        duel.close(A);
+        duel.release(&answer);
+        duel.settle();
+        assert!(duel.hosts[B].ike_sas().is_empty(), "{}", duel.story());
+        assert!(duel.hosts[B].inbound().is_empty(), "{}", duel.story());
+    });
+}
+
+#[test]
+fn an_initiator_that_ends_an_ike_sa_that_both_sides_replace_leaves_none_behind() {
+    for lose in [false, true] {
+        play_to_the_end(|duel| {
+            duel.rekey_ike(A);
+            duel.rekey_ike(B);
+            duel.pass(A);
+            duel.pass(B);
+            duel.close(A);
+            if lose {
+                duel.lose(A);
+            }
+            duel.run(Duration::from_secs(90));
+            assert!(duel.hosts[B].ike_sas().is_empty(), "{}", duel.story());
+            assert!(duel.hosts[B].inbound().is_empty(), "{}", duel.story());
+        });
+    }
+}

@@ -313,3 +313,23 @@ fn requests_over_the_new_ike_sa_wait_for_an_initiator_whose_answer_is_late() {
         assert_eq!(duel.hosts[A].count(|seen| matches!(seen, Seen::IkeRekeyed(..))), 1);
     });
 }
+
+#[test]
+fn a_lost_answer_to_the_delete_of_the_old_ike_sa_is_given_again_seconds_later() {
+    play(&Setup::default(), |duel| {
+        duel.rekey_ike(A);
+        duel.pass(B);
+        duel.pass(A);
+        let delete = duel.hold(B);
+        assert_eq!(delete.kind(), (INFORMATIONAL, false));
+        duel.release(&delete);
+        duel.lose(A);
+        // Other implementations than this one repeat it after four seconds, and then after eleven.
+        for _ in 0..2 {
+            duel.run(Duration::from_millis(5_500));
+            duel.release(&delete);
+            assert_eq!(duel.waiting(A), 1, "{}", duel.story());
+            duel.lose(A);
+        }
+    });
+}

@@ -14,10 +14,11 @@ mod pair;
 
 use std::time::Duration;
 
-use ikebana_core::{EspSpi, Path};
+use ikebana_core::EspSpi;
 use ikebana_ike::{DropReason, ExchangeType, IkeHeader, Limits};
 use ikebana_ikev2::wire::{AuthMethod, DeletePayload, NotifyPayload, NotifyType, Payload, PayloadType};
 use ikebana_proposals::ProtocolId;
+use pair::forge::{ask, forge, notifies, spis, status};
 use pair::play::{A, B};
 use pair::{Duel, Held, Seen, Setup};
 
@@ -29,45 +30,6 @@ fn established() -> Duel {
     let mut duel = Duel::established(&Setup::default(), A, false);
     duel.allow_gap();
     duel
-}
-
-/// A request of A's that only a broken A would make.
-fn forge(duel: &Duel, id: u32, exchange: ExchangeType, payloads: &[Payload]) -> Held {
-    let octets = duel.spy().seal(&duel.spy().header(true, false, exchange, id), payloads);
-    let socket = |index: usize| (duel.hosts[index].address, 500).into();
-    Held { to: B, path: Path::new(socket(B), socket(A)), octets }
-}
-
-/// Delivers a forged request and gives the payloads of its answer.
-fn ask(duel: &mut Duel, id: u32, exchange: ExchangeType, payloads: &[Payload]) -> Option<Vec<Payload>> {
-    let request = forge(duel, id, exchange, payloads);
-    let before = duel.waiting(A);
-    duel.release(&request);
-    (duel.waiting(A) > before).then(|| {
-        let answer = duel.hold(A);
-        assert_eq!(answer.kind(), (exchange, true));
-        duel.read(&answer)
-    })
-}
-
-fn status(kind: NotifyType, data: Vec<u8>) -> Payload {
-    Payload::Notify(NotifyPayload::new(kind, data))
-}
-
-fn notifies(payloads: &[Payload]) -> Vec<(NotifyType, Vec<u8>)> {
-    payloads
-        .iter()
-        .filter_map(|payload| match payload {
-            Payload::Notify(notify) => Some((notify.kind, notify.data.clone())),
-            _ => None,
-        })
-        .collect()
-}
-
-/// The outbound SPI of A's only pair, and its inbound one.
-fn spis(duel: &Duel) -> (EspSpi, EspSpi) {
-    let of = |set: std::collections::BTreeSet<(EspSpi, Vec<u8>)>| set.into_iter().next().unwrap().0;
-    (of(duel.hosts[A].outbound()), of(duel.hosts[A].inbound()))
 }
 
 /// What A would send to replace its pair, with the notification changed.
@@ -174,7 +136,11 @@ fn a_rekey_that_names_no_child_protocol_is_invalid_syntax_and_nothing_of_it_come
         let [Payload::Notify(notify)] = answer.as_slice() else { panic!("{answer:?}") };
         assert_eq!(notify.kind, NotifyType::INVALID_SYNTAX, "{protocol} {spi:?}");
         assert!(notify.spi.is_empty() && notify.data.is_empty());
-        assert_eq!(duel.hosts[B].child_pairs(), 1);
+        // RFC 7296 2.21.3: this ends the IKE SA on both sides.
+        duel.settle();
+        let said = format!("REKEY_SA with protocol {}", ProtocolId(protocol));
+        assert!(duel.hosts[B].said().contains(&said), "{}", duel.story());
+        duel.assert_down();
     }
 }
 

@@ -194,3 +194,35 @@ fn two_hosts_behind_nats_of_their_own_are_not_followed_by_each_other() {
     pair.run_secs(2);
     assert_eq!(pair.hosts[A].count(|seen| matches!(seen, Seen::Updated(..))), 0);
 }
+
+#[test]
+fn an_outbound_sa_that_is_held_back_moves_with_the_peer() {
+    let (mut pair, nat) = behind_nat(&Setup::default());
+    // A has replaced the pair, and its delete of the old one does not arrive before its NAT moves it.
+    let (child, now, b) = (pair.child(A), pair.now, pair.hosts[B].id);
+    let deletes =
+        |octets: &[u8]| octets.get(22) == Some(&37) && octets.get(23).is_some_and(|flags| flags & 0x20 == 0);
+    pair.network.set_filter(
+        move |_, from, _, octets| {
+            if from != b && deletes(octets) { Verdict::Drop } else { Verdict::Pass }
+        },
+    );
+    pair.hosts[A].endpoint.rekey_child(now, child).unwrap();
+    pair.run_secs(1);
+    let outbound = |pair: &Pair| {
+        pair.hosts[B].count(|seen| matches!(seen, Seen::Installed(_, ikebana_ike::Direction::Outbound, _)))
+    };
+    assert_eq!(outbound(&pair), 1, "held back: {}", pair.hosts[B].said());
+    pair.network.rebind_to(nat, "203.0.113.77".parse().unwrap());
+    pair.network.clear_filter();
+    pair.run_secs(10);
+    assert_eq!(outbound(&pair), 2, "{}", pair.hosts[B].said());
+    let path = pair.hosts[B].facts.last().unwrap().path;
+    let moved = pair.hosts[B].endpoint.path(pair.ike(B)).unwrap();
+    assert_eq!(moved.remote.ip().to_string(), "203.0.113.77");
+    let updated_last = pair.hosts[B].seen.iter().rposition(|seen| matches!(seen, Seen::Updated(..)));
+    let installed_last = pair.hosts[B].seen.iter().rposition(|seen| matches!(seen, Seen::Installed(..)));
+    assert!(updated_last < installed_last, "nothing corrects it later: {}", pair.hosts[B].said());
+    assert_eq!(path, moved);
+    pair.finish();
+}

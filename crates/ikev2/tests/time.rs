@@ -401,7 +401,11 @@ fn an_initiator_without_an_answer_about_its_key_gives_up_and_says_so() {
     slow.duel.now = due;
     slow.duel.hosts[A].endpoint.handle_timeout(due);
     slow.duel.drain();
-    assert!(slow.duel.hosts[A].said().contains("not supplied in time"), "{}", slow.duel.story());
+    assert!(
+        slow.duel.hosts[A].said().contains("did not say in time which pre-shared key"),
+        "{}",
+        slow.duel.story()
+    );
     assert_eq!(slow.answer(id, key()), Err(ApiError::NoSuchQuery));
     assert!(slow.duel.hosts[A].endpoint.is_idle());
 }

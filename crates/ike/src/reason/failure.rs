@@ -95,6 +95,9 @@ pub enum FailReason {
         /// What is wrong.
         problem: String,
     },
+    /// The application did not answer a [`Query`](crate::Query) in time.
+    #[error("the application did not say in time {0}")]
+    Unanswered(&'static str),
     /// A NAT is in the way, and encapsulation is switched off.
     #[error("a NAT lies between us and the peer, and encapsulation is set to never")]
     NatForbidden,

@@ -11,8 +11,8 @@ use ikebana_ike::{
 
 use super::State;
 use crate::context::Context;
-use crate::established::{End, Established};
-use crate::payloads::notify;
+use crate::established::{End, Established, RekeyIkeExchange, Remains};
+use crate::payloads::{Payloads, notify};
 use crate::sa::{IkeSa, Request, Route, Verified};
 use crate::wire::{DeletePayload, NotifyType, Payload};
 
@@ -29,6 +29,8 @@ pub(crate) struct Closing {
     /// What this IKE SA has replaced. The peer may still wait for the answer that says so, and without it
     /// would not know what we delete.
     older: Vec<IkeSa>,
+    /// Our request for a new IKE SA in place of `sa`. If the peer grants it, that is the one to delete.
+    rekey: Option<Box<RekeyIkeExchange>>,
     route: Route,
     plan: Retransmission,
     reason: CloseReason,
@@ -44,22 +46,23 @@ pub(super) fn end(cx: &mut Context<'_>, state: Established, end: End) -> State {
     let current = state.current;
     match end {
         End::ByPeer(spi) => {
-            let sas = state.dissolve(cx, spi, ikebana_ike::RemoveReason::Peer);
+            let sas = state.dissolve(cx, spi, ikebana_ike::RemoveReason::Peer).without_rekey(cx);
             cx.event(Event::Closed { ike: handle, reason: CloseReason::Peer });
             State::Lingering(Box::new(Lingering::new(cx, sas)))
         }
         End::Silent(reason, remove) => {
-            let sas = state.dissolve(cx, current, remove);
+            let sas = state.dissolve(cx, current, remove).without_rekey(cx);
             finish(cx, handle, reason, &sas)
         }
         End::Tell(reason, remove) => {
-            let mut sas = state.dissolve(cx, current, remove);
+            let Remains { mut sas, rekey } = state.dissolve(cx, current, remove);
             if sas.is_empty() {
                 return finish(cx, handle, reason, &sas);
             }
             let sa = sas.remove(0);
             let deleting = false;
-            Box::new(Closing { handle, sa, older: sas, route, plan, reason, deleting }).delete_when_free(cx)
+            Box::new(Closing { handle, sa, older: sas, rekey, route, plan, reason, deleting })
+                .delete_when_free(cx)
         }
     }
 }
@@ -126,14 +129,33 @@ impl Closing {
                 }
                 State::Closing(self)
             }
-            Verified::Response(_) => {
+            Verified::Response(content) => {
                 self.sa.window.complete();
                 if self.deleting {
                     return self.close(cx);
                 }
+                if let Some(rekey) = self.rekey.take() {
+                    self.rekeyed(cx, *rekey, content.ok());
+                }
                 self.delete_when_free(cx)
             }
             Verified::Request(request) => self.answer(cx, spi, route, &request),
+        }
+    }
+
+    /// The peer has answered our request for a new IKE SA. If there is one, the peer has moved its child SAs
+    /// to it, and would keep them for ever if only the old one were deleted.
+    fn rekeyed(&mut self, cx: &mut Context<'_>, rekey: RekeyIkeExchange, content: Option<Payloads>) {
+        let spi = rekey.spi();
+        let granted = content.filter(|payloads| payloads.error().is_none());
+        match granted.and_then(|payloads| rekey.finish(cx, &self.sa, &payloads)) {
+            Some(new) => self.older.push(core::mem::replace(&mut self.sa, new)),
+            None => cx.release_ike_spi(spi),
+        }
+        // The peer may still believe in these, too. Their deletes are not repeated: it will find out.
+        let delete = [Payload::Delete(DeletePayload::Ike)];
+        for sa in self.older.iter_mut().filter(|sa| !sa.window.is_busy()) {
+            sa.send_request(cx, self.route, &self.plan, ExchangeType::INFORMATIONAL, &delete);
         }
     }
 
@@ -162,7 +184,7 @@ impl Closing {
         if deletes_ike && is_current {
             // RFC 7296 2.25.2: both close it at once; our own delete is forgotten.
             cx.event(Event::Closed { ike: self.handle, reason: self.reason });
-            let mut sas = self.older;
+            let mut sas = Remains { sas: self.older, rekey: self.rekey }.without_rekey(cx);
             sas.insert(0, self.sa);
             return State::Lingering(Box::new(Lingering::new(cx, sas)));
         }
@@ -179,7 +201,7 @@ impl Closing {
     }
 
     fn close(self: Box<Self>, cx: &mut Context<'_>) -> State {
-        for sa in &self.older {
+        for sa in &(Remains { sas: self.older, rekey: self.rekey }).without_rekey(cx) {
             cx.release_ike_spi(sa.local_spi);
         }
         finish(cx, self.handle, self.reason, core::slice::from_ref(&self.sa))
@@ -191,11 +213,23 @@ pub(crate) struct Lingering {
     /// Each SA on the wire that it consisted of.
     sas: Vec<IkeSa>,
     until: Instant,
+    /// Whether it was refused and never established.
+    refusal: bool,
 }
 
 impl Lingering {
+    /// What is left of an established IKE SA.
     pub(crate) fn new(cx: &Context<'_>, sas: Vec<IkeSa>) -> Self {
-        Self { sas, until: cx.now + LINGER }
+        Self { sas, until: cx.now + LINGER, refusal: false }
+    }
+
+    /// What is left of an attempt that was refused.
+    pub(crate) fn refused(cx: &Context<'_>, sa: IkeSa) -> Self {
+        Self { sas: Vec::from([sa]), until: cx.now + LINGER, refusal: true }
+    }
+
+    pub(crate) const fn is_refusal(&self) -> bool {
+        self.refusal
     }
 
     pub(crate) const fn until(&self) -> Instant {

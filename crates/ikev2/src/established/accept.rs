@@ -1,5 +1,6 @@
 //! CREATE_CHILD_SA: the peer's requests.
 
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -15,8 +16,23 @@ use crate::context::Context;
 use crate::payloads::{Payloads, invalid_key_exchange, notify, notify_child};
 use crate::wire::{KeyExchangePayload, NotifyPayload, NotifyType, Payload, TrafficSelectorPayload};
 
-/// What a refused request is answered with.
-pub(super) type Refused = Payload;
+/// Why a request is refused.
+pub(super) enum Refused {
+    /// It is answered with this notification, and the IKE SA lives on.
+    Politely(Payload),
+    /// It is badly formatted, which ends the IKE SA (RFC 7296 2.21.3).
+    Invalid(String),
+}
+
+impl Refused {
+    pub(super) fn with(kind: NotifyType) -> Self {
+        Self::Politely(notify(kind, Vec::new()))
+    }
+
+    pub(super) fn invalid(problem: &str) -> Self {
+        Self::Invalid(String::from(problem))
+    }
+}
 
 /// What the peer's key exchange payload gave: our half for the answer, and the shared secret.
 pub(super) struct Exchanged {
@@ -25,13 +41,13 @@ pub(super) struct Exchanged {
 }
 
 impl Established {
-    /// The payloads of the answer.
+    /// The payloads of the answer, or what is wrong with a request that ends the IKE SA.
     pub(super) fn accept_create(
         &mut self,
         cx: &mut Context<'_>,
         spi: IkeSpi,
         payloads: &Payloads,
-    ) -> Vec<Payload> {
+    ) -> Result<Vec<Payload>, String> {
         let rekeys_ike = payloads
             .sa()
             .and_then(|sa| sa.proposals.first())
@@ -41,7 +57,11 @@ impl Established {
         } else {
             self.accept_child(cx, spi, payloads)
         };
-        answer.unwrap_or_else(|refusal| Vec::from([refusal]))
+        match answer {
+            Ok(payloads) => Ok(payloads),
+            Err(Refused::Politely(refusal)) => Ok(Vec::from([refusal])),
+            Err(Refused::Invalid(problem)) => Err(problem),
+        }
     }
 
     fn accept_child(
@@ -62,7 +82,7 @@ impl Established {
         if !rekeys && (self.is_full(cx) || self.is_crowded(cx)) {
             let here = alloc::format!("{} here", self.children.len());
             self.child_failed(cx, None, None, ChildFailure::TooMany(here));
-            return Err(notify(NotifyType::NO_ADDITIONAL_SAS, Vec::new()));
+            return Err(Refused::with(NotifyType::NO_ADDITIONAL_SAS));
         }
         let old = match payloads.notify(NotifyType::REKEY_SA) {
             Some(rekey) => Some(self.rekeyed_child(rekey)?),
@@ -75,27 +95,30 @@ impl Established {
         let (Some(sa), Some(remote), Some(local)) =
             (payloads.sa(), payloads.ts_initiator(), payloads.ts_responder())
         else {
-            return Err(notify(NotifyType::INVALID_SYNTAX, Vec::new()));
+            return Err(Refused::invalid("CREATE_CHILD_SA for a child SA without SA, TSi or TSr payload"));
         };
         let transport = payloads.has(NotifyType::USE_TRANSPORT_MODE);
         let wanted = Wanted { sa, local, remote, transport, key_exchange: true };
         let choice = choose(cx.provider, &configs, &self.ends, &wanted).map_err(|refusal| {
             self.child_failed(cx, refusal.config.as_ref(), old, refusal.failure);
-            notify(refusal.notify, Vec::new())
+            Refused::with(refusal.notify)
         })?;
+        let outbound = crate::payloads::child_spi(&choice.chosen.spi)
+            .ok_or_else(|| Refused::with(NotifyType::NO_PROPOSAL_CHOSEN))?;
         let suite = choice.chosen.suite;
         let exchanged = match suite.key_exchange {
             Some(group) => Some(exchange_keys(cx, group, payloads)?),
             None => None,
         };
-        let theirs = payloads.nonce().ok_or_else(|| notify(NotifyType::INVALID_SYNTAX, Vec::new()))?;
+        let theirs = payloads.nonce().ok_or_else(|| Refused::invalid("nonce missing"))?;
         let ours = cx.nonce();
         let shared = exchanged.as_ref().map(|exchanged| &exchanged.shared);
         let leg = self.leg(spi).ok_or_else(busy)?;
-        let refuse = || notify(NotifyType::NO_PROPOSAL_CHOSEN, Vec::new());
-        let (inbound_keys, outbound_keys) =
-            leg.sa.keys.child(cx.provider, &suite, shared, theirs, &ours).map_err(|_| refuse())?;
-        let outbound = crate::payloads::child_spi(&choice.chosen.spi).ok_or_else(refuse)?;
+        let (inbound_keys, outbound_keys) = leg
+            .sa
+            .keys
+            .child(cx.provider, &suite, shared, theirs, &ours)
+            .map_err(|_| Refused::with(NotifyType::NO_PROPOSAL_CHOSEN))?;
         let inbound = cx.esp_spi();
         let mut answer = Vec::new();
         if choice.mode == Mode::Transport {
@@ -118,6 +141,10 @@ impl Established {
             outbound_keys,
             replaces: old,
         };
+        // RFC 7296 2.8: a peer that replaces a pair has installed it.
+        if let Some(child) = old.and_then(|old| self.children.get_mut(&old)) {
+            child.release_outbound(cx);
+        }
         let child = Child::install(cx, agreed, self.carrier(), old.is_some());
         let new = child.handle;
         self.children.insert(new, child);
@@ -136,10 +163,18 @@ impl Established {
         let known_protocol = matches!(rekey.protocol, ProtocolId::ESP | ProtocolId::AH);
         let spi = rekey.child_spi().filter(|_| known_protocol);
         // Nothing of a notification that makes no sense is copied into the answer.
-        let spi = spi.ok_or_else(|| notify(NotifyType::INVALID_SYNTAX, Vec::new()))?;
-        let not_found = || notify_child(rekey.protocol, spi, NotifyType::CHILD_SA_NOT_FOUND);
+        let spi = spi.ok_or_else(|| {
+            let (protocol, octets) = (rekey.protocol, rekey.spi.len());
+            Refused::Invalid(alloc::format!(
+                "REKEY_SA with protocol {protocol} and an SPI of {octets} octets"
+            ))
+        })?;
+        let not_found =
+            || Refused::Politely(notify_child(rekey.protocol, spi, NotifyType::CHILD_SA_NOT_FOUND));
         let child = self.child_of_peer(rekey.protocol, spi).ok_or_else(not_found)?;
         match self.children.get(&child).map(|child| child.state) {
+            // The peer has replaced it before, and our own exchange has yet to show which replacement stays.
+            Some(ChildState::Installed) if self.replacement_of(child).is_some() => Err(busy()),
             Some(ChildState::Installed) => Ok(child),
             Some(ChildState::Replaced { .. } | ChildState::Deleting) => Err(busy()),
             Some(ChildState::Lingering(_)) | None => Err(not_found()),
@@ -174,7 +209,7 @@ impl Established {
 
 /// RFC 7296 2.25: try again later.
 pub(super) fn busy() -> Refused {
-    notify(NotifyType::TEMPORARY_FAILURE, Vec::new())
+    Refused::with(NotifyType::TEMPORARY_FAILURE)
 }
 
 /// Does the responder's half of a key exchange with the peer's KE payload.
@@ -186,11 +221,11 @@ pub(super) fn exchange_keys(
     let theirs = payloads
         .key_exchange()
         .filter(|theirs| theirs.group == group)
-        .ok_or_else(|| invalid_key_exchange(group))?;
+        .ok_or_else(|| Refused::Politely(invalid_key_exchange(group)))?;
     let algorithm =
-        cx.provider.key_exchange(group).ok_or_else(|| notify(NotifyType::NO_PROPOSAL_CHOSEN, Vec::new()))?;
+        cx.provider.key_exchange(group).ok_or_else(|| Refused::with(NotifyType::NO_PROPOSAL_CHOSEN))?;
     let (ours, shared) = algorithm
         .respond(cx.rng, &theirs.data)
-        .map_err(|_| notify(NotifyType::INVALID_SYNTAX, Vec::new()))?;
+        .map_err(|error| Refused::Invalid(alloc::format!("public value for {group}: {error}")))?;
     Ok(Exchanged { payload: Payload::KeyExchange(KeyExchangePayload { group, data: ours }), shared })
 }

@@ -6,7 +6,7 @@ use ikebana_core::{EspSpi, IkeSpi};
 use ikebana_ike::{ChildHandle, CloseReason, RemoveReason};
 use ikebana_proposals::ProtocolId;
 
-use super::{End, Established, Exchange, Fate, LINGER};
+use super::{End, Established, Exchange, Fate, LEG_LINGER, LINGER};
 use crate::child::ChildState;
 use crate::context::Context;
 use crate::payloads::Payloads;
@@ -40,8 +40,10 @@ impl Established {
             }
         }
         self.respond(cx, spi, route, request, &answer);
-        // RFC 7296 2.21.2: an initiator that could not authenticate us says so after the fact.
+        // RFC 7296 2.21.2: an initiator that could not authenticate us, or make sense of our IKE_AUTH, says so
+        // after the fact.
         let fatal = payloads.notify(NotifyType::AUTHENTICATION_FAILED);
+        let fatal = fatal.or_else(|| payloads.notify(NotifyType::INVALID_SYNTAX));
         fatal.map(|notify| {
             let reason =
                 CloseReason::PeerError { code: notify.kind.0, notify: alloc::format!("{}", notify.kind) };
@@ -61,7 +63,7 @@ impl Established {
             leg.sa.window.complete();
             leg.exchange.take()
         });
-        let gone = Fate::Gone(cx.now + LINGER);
+        let gone = Fate::Gone(cx.now + LEG_LINGER);
         match heir {
             // Both sides were replacing it, and the peer has seen that its own exchange won.
             Some(heir) => self.switch(cx, spi, heir, gone),
@@ -111,7 +113,7 @@ impl Established {
     }
 
     /// The pair that the peer has made in place of `old`, if it has.
-    fn replacement_of(&self, old: ChildHandle) -> Option<ChildHandle> {
+    pub(super) fn replacement_of(&self, old: ChildHandle) -> Option<ChildHandle> {
         if let ChildState::Replaced { by, .. } = self.children.get(&old)?.state {
             return self.children.contains_key(&by).then_some(by);
         }

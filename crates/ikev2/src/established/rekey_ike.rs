@@ -1,22 +1,23 @@
 //! CREATE_CHILD_SA for the IKE SA itself (RFC 7296 1.3.2, 2.8.2, 2.25.2).
 
-use alloc::string::String;
+use alloc::boxed::Box;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::time::Duration;
 
 use ikebana_core::IkeSpi;
 use ikebana_core::random::jitter;
-use ikebana_ike::{CloseReason, Event, ExchangeType, RemoveReason};
+use ikebana_ike::{CloseReason, Event, ExchangeType, FailReason, RemoveReason};
 use ikebana_proposals::{Chosen, IkeSuite, KeyExchangeId, Proposal, SaPayload, confirm_ike, select_ike};
 
 use super::accept::{Refused, busy, exchange_keys};
 use super::create::FreshKey;
-use super::{End, Established, Exchange, Fate, Leg, REPLACED_TIMEOUT, Task};
+use super::{End, Established, Exchange, Fate, Leg, MOST_LEGS, REPLACED_TIMEOUT, Task};
 use crate::collision::{Nonces, Winner, decide};
 use crate::context::Context;
 use crate::init::usable;
 use crate::keys::Contributions;
-use crate::payloads::{Payloads, notify, wanted_group};
+use crate::payloads::{Payloads, wanted_group};
 use crate::sa::IkeSa;
 use crate::window::Window;
 use crate::wire::{NotifyPayload, NotifyType, Payload};
@@ -50,8 +51,34 @@ struct RivalLeg {
 }
 
 impl RekeyIkeExchange {
-    pub(super) const fn spi(&self) -> IkeSpi {
+    pub(crate) const fn spi(&self) -> IkeSpi {
         self.spi
+    }
+
+    /// The IKE SA that comes in the place of `old`, if the peer's answer makes one.
+    pub(crate) fn finish(self, cx: &Context<'_>, old: &IkeSa, payloads: &Payloads) -> Option<IkeSa> {
+        let (sa, nonce, key) = (payloads.sa()?, payloads.nonce()?, payloads.key_exchange()?);
+        let chosen = confirm_ike(&self.offer, sa).ok()?;
+        let remote_spi = new_spi(&chosen)?;
+        if chosen.suite.key_exchange != self.fresh.group || key.group != self.fresh.group {
+            return None;
+        }
+        let shared = self.fresh.pending.complete(&key.data).ok()?;
+        let from = Contributions {
+            initiator_nonce: &self.nonce,
+            responder_nonce: nonce,
+            initiator_spi: self.spi,
+            responder_spi: remote_spi,
+        };
+        let keys = old.keys.rekeyed(cx.provider, &chosen.suite, &shared, from).ok()?;
+        Some(IkeSa {
+            local_spi: self.spi,
+            remote_spi,
+            initiator: true,
+            suite: chosen.suite,
+            keys,
+            window: Window::new(0, 0, cx.config.limits.window),
+        })
     }
 }
 
@@ -84,7 +111,7 @@ impl Established {
         tried.push(group);
         let rekey = RekeyIkeExchange { spi, nonce, fresh, offer, groups, tried, rival: None };
         let current = self.current;
-        let exchange = Exchange::RekeyIke(alloc::boxed::Box::new(rekey));
+        let exchange = Exchange::RekeyIke(Box::new(rekey));
         self.send(cx, current, ExchangeType::CREATE_CHILD_SA, &payloads, exchange);
     }
 
@@ -102,7 +129,7 @@ impl Established {
         }
         let spi = rekey.spi;
         let (ours, rival) = (rekey.nonce.clone(), rekey.rival.clone());
-        match self.new_leg(cx, old, rekey, payloads) {
+        match self.leg(old).and_then(|old| rekey.finish(cx, &old.sa, payloads)) {
             Some(sa) => {
                 let theirs = payloads.nonce().unwrap_or_default();
                 let winner = rival.as_ref().map(|rival| {
@@ -159,46 +186,37 @@ impl Established {
             self.switch(cx, old, rival.spi, Fate::Superseded(cx.now + REPLACED_TIMEOUT));
             return;
         }
-        let wanted = (error.kind == NotifyType::INVALID_KE_PAYLOAD).then(|| wanted_group(error)).flatten();
+        let is_group = error.kind == NotifyType::INVALID_KE_PAYLOAD;
+        let wanted = is_group.then(|| wanted_group(error)).flatten();
         if let Some(group) = wanted.filter(|group| groups.contains(group) && !tried.contains(group)) {
             let proposals = usable(cx.provider, &self.peer.proposals);
             self.send_ike_rekey_with(cx, &proposals, groups, group, tried);
             return;
         }
-        let wait = if error.kind == NotifyType::TEMPORARY_FAILURE { BUSY_WAIT } else { REFUSED_WAIT };
+        let is_busy = error.kind == NotifyType::TEMPORARY_FAILURE;
+        if !is_busy {
+            let reason = self.why_refused(cx, error, groups);
+            cx.event(Event::IkeRekeyFailed { ike: self.handle, reason });
+        }
+        let wait = if is_busy { BUSY_WAIT } else { REFUSED_WAIT };
         self.queue.push(cx.now + wait + jitter(cx.rng, wait), Task::RekeyIke);
     }
 
-    /// The new IKE SA, if the answer makes one.
-    fn new_leg(
-        &self,
-        cx: &Context<'_>,
-        old: IkeSpi,
-        rekey: RekeyIkeExchange,
-        payloads: &Payloads,
-    ) -> Option<IkeSa> {
-        let (sa, nonce, key) = (payloads.sa()?, payloads.nonce()?, payloads.key_exchange()?);
-        let chosen = confirm_ike(&rekey.offer, sa).ok()?;
-        let remote_spi = new_spi(&chosen)?;
-        if chosen.suite.key_exchange != rekey.fresh.group || key.group != rekey.fresh.group {
-            return None;
+    fn why_refused(&self, cx: &Context<'_>, error: &NotifyPayload, groups: Vec<KeyExchangeId>) -> FailReason {
+        match (error.kind, wanted_group(error)) {
+            (NotifyType::INVALID_KE_PAYLOAD, Some(wanted)) => {
+                FailReason::KeyExchangeRejected { wanted, offered: groups }
+            }
+            (NotifyType::NO_PROPOSAL_CHOSEN, _) => {
+                let offered = usable(cx.provider, &self.peer.proposals);
+                FailReason::ProposalRejected { offered: offered.iter().map(ToString::to_string).collect() }
+            }
+            (kind, _) => FailReason::PeerError {
+                exchange: ExchangeType::CREATE_CHILD_SA,
+                code: kind.0,
+                notify: kind.to_string(),
+            },
         }
-        let shared = rekey.fresh.pending.complete(&key.data).ok()?;
-        let from = Contributions {
-            initiator_nonce: &rekey.nonce,
-            responder_nonce: nonce,
-            initiator_spi: rekey.spi,
-            responder_spi: remote_spi,
-        };
-        let keys = self.leg(old)?.sa.keys.rekeyed(cx.provider, &chosen.suite, &shared, from).ok()?;
-        Some(IkeSa {
-            local_spi: rekey.spi,
-            remote_spi,
-            initiator: true,
-            suite: chosen.suite,
-            keys,
-            window: Window::new(0, 0, cx.config.limits.window),
-        })
     }
 
     /// The peer asks for a new IKE SA.
@@ -219,13 +237,20 @@ impl Established {
         if leg.fate != Fate::Live || spi != self.current || child_work || answered {
             return Err(busy());
         }
-        let syntax = || notify(NotifyType::INVALID_SYNTAX, Vec::new());
-        let refuse = || notify(NotifyType::NO_PROPOSAL_CHOSEN, Vec::new());
-        let theirs = payloads.nonce().ok_or_else(syntax)?;
+        if !self.has_room_for_leg(cx) {
+            return Err(busy());
+        }
+        let refuse = || Refused::with(NotifyType::NO_PROPOSAL_CHOSEN);
+        let theirs = payloads.nonce().ok_or_else(|| Refused::invalid("nonce missing"))?;
         let local = usable(cx.provider, &self.peer.proposals);
-        let offer = payloads.sa().ok_or_else(syntax)?;
-        let chosen = select_ike(&local, offer, self.peer.prefer).map_err(|_| refuse())?;
-        let remote_spi = new_spi(&chosen).ok_or_else(syntax)?;
+        let offer = payloads.sa().ok_or_else(|| Refused::invalid("SA payload missing"))?;
+        let chosen = select_ike(&local, offer, self.peer.prefer).map_err(|mismatch| {
+            let reason = FailReason::NoProposal(Box::new(mismatch));
+            cx.event(Event::IkeRekeyFailed { ike: self.handle, reason });
+            refuse()
+        })?;
+        let remote_spi = new_spi(&chosen)
+            .ok_or_else(|| Refused::Invalid(alloc::format!("SPI {:02x?} for a new IKE SA", chosen.spi)))?;
         let exchanged = exchange_keys(cx, chosen.suite.key_exchange, payloads)?;
         let ours = cx.nonce();
         let local_spi = cx.ike_spi(self.handle);
@@ -262,6 +287,17 @@ impl Established {
             _ => self.switch(cx, spi, local_spi, Fate::Superseded(cx.now + REPLACED_TIMEOUT)),
         }
         Ok(answer)
+    }
+
+    /// Whether the peer may make another leg. Those that only repeat their last answers make room.
+    fn has_room_for_leg(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.legs.len() >= MOST_LEGS {
+            let oldest = self.legs.iter().find(|leg| matches!(leg.fate, Fate::Gone(_)));
+            if let Some(spi) = oldest.map(|leg| leg.sa.local_spi) {
+                self.drop_leg(cx, spi);
+            }
+        }
+        self.legs.len() < MOST_LEGS
     }
 
     /// New exchanges use the leg `new` from now on, and `old` meets its fate.

@@ -1,7 +1,7 @@
 //! Waiting for the answer to our first message.
 
 use alloc::boxed::Box;
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -168,42 +168,54 @@ impl InitSent {
             }
             return Ok(InitAnswer::Complaint(self.refusal(error.kind)));
         }
-        self.accept(header, datagram, &payloads)
+        Ok(self.accept(header, datagram, &payloads))
     }
 
-    fn accept(
-        &self,
-        header: &IkeHeader,
-        datagram: &Datagram<'_>,
-        payloads: &Payloads,
-    ) -> Result<InitAnswer, DropReason> {
-        let unusable = DropReason::UnusableInitResponse;
-        rules::check(ExchangeType::IKE_SA_INIT, true, payloads.as_slice()).map_err(|_| unusable)?;
-        let (sa, key, nonce) = (
-            payloads.sa().ok_or(unusable)?,
-            payloads.key_exchange().ok_or(unusable)?,
-            payloads.nonce().ok_or(unusable)?,
-        );
-        if header.responder_spi.is_zero() {
-            return Err(unusable);
-        }
-        let chosen = confirm_ike(&self.offer, sa).map_err(|_| unusable)?;
-        // RFC 7296 3.3.1: the first IKE SA's SPIs are in the header, and nowhere else.
-        if !chosen.spi.is_empty() {
-            return Err(unusable);
-        }
-        if chosen.suite.key_exchange != self.group || key.group != self.group {
-            return Err(unusable);
-        }
+    fn accept(&self, header: &IkeHeader, datagram: &Datagram<'_>, payloads: &Payloads) -> InitAnswer {
+        let chosen = match self.usable_choice(header, payloads) {
+            Ok(chosen) => chosen,
+            Err(problem) => {
+                let exchange = ExchangeType::IKE_SA_INIT;
+                return InitAnswer::Complaint(FailReason::Protocol { exchange, problem });
+            }
+        };
+        let (key, nonce) = (payloads.key_exchange(), payloads.nonce());
         let nat = detect_nat(payloads, self.attempt.local_spi, header.responder_spi, datagram.path);
-        Ok(InitAnswer::Accept(Box::new(Accepted {
+        InitAnswer::Accept(Box::new(Accepted {
             chosen,
-            nonce: nonce.to_vec(),
-            public: key.data.clone(),
+            nonce: nonce.unwrap_or_default().to_vec(),
+            public: key.map(|key| key.data.clone()).unwrap_or_default(),
             nat: nat.unwrap_or_default(),
             remote_spi: header.responder_spi,
             message: datagram.octets.to_vec(),
-        })))
+        }))
+    }
+
+    /// What the peer has chosen, or why that is of no use to us.
+    fn usable_choice(&self, header: &IkeHeader, payloads: &Payloads) -> Result<Chosen<IkeSuite>, String> {
+        rules::check(ExchangeType::IKE_SA_INIT, true, payloads.as_slice())
+            .map_err(|error| error.to_string())?;
+        let (Some(sa), Some(key)) = (payloads.sa(), payloads.key_exchange()) else {
+            return Err(String::from("neither an error nor SA and KE payloads"));
+        };
+        if header.responder_spi.is_zero() {
+            return Err(String::from("the responder's SPI is zero"));
+        }
+        let chosen = confirm_ike(&self.offer, sa)
+            .map_err(|mismatch| alloc::format!("the peer chose what was not offered: {mismatch}"))?;
+        // RFC 7296 3.3.1: the first IKE SA's SPIs are in the header, and nowhere else.
+        if !chosen.spi.is_empty() {
+            return Err(alloc::format!("SPI {:02x?} in the SA payload", chosen.spi));
+        }
+        let group = chosen.suite.key_exchange;
+        if group != self.group || key.group != self.group {
+            return Err(alloc::format!(
+                "the peer chose {group} and sent a value for {}, we sent one for {}",
+                key.group,
+                self.group
+            ));
+        }
+        Ok(chosen)
     }
 
     /// Acts on an answer. Failure is a state, too.
@@ -315,7 +327,13 @@ impl InitSent {
     fn groups(&self) -> Vec<KeyExchangeId> {
         let mut groups: Vec<KeyExchangeId> =
             self.proposals.iter().flat_map(|proposal| proposal.key_exchange.iter().copied()).collect();
-        groups.dedup();
+        let mut seen = Vec::new();
+        groups.retain(|group| {
+            !seen.contains(group) && {
+                seen.push(*group);
+                true
+            }
+        });
         groups
     }
 

@@ -234,6 +234,11 @@ impl Answered {
         let Some(remote_id) = payloads.id_initiator().map(|id| id.identity.clone()) else {
             return deciding.broken(cx, alloc::string::String::from("IDi payload missing"));
         };
+        if payloads.sa().is_none() {
+            // RFC 6023 3: whoever has not been offered it must not ask for an IKE SA without a child SA.
+            let problem = "no child SA is asked for, and childless IKE SAs were not offered";
+            return deciding.broken(cx, alloc::string::String::from(problem));
+        }
         let local_id = payloads.id_responder().map(|id| id.identity.clone());
         let (handle, suite) = (deciding.handle(), deciding.suite());
         let query = SelectPeer { ike: handle, path: route.path, suite, remote_id, local_id };

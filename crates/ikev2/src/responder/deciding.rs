@@ -63,6 +63,15 @@ impl Deciding {
         self.query
     }
 
+    /// What the application has not answered yet.
+    pub(crate) const fn question(&self) -> &'static str {
+        match self.stage {
+            Stage::Peer => "which configuration is for the peer",
+            Stage::Key(_) => "which pre-shared key is the peer's",
+            Stage::Address(..) => "which addresses the peer gets",
+        }
+    }
+
     pub(crate) const fn deadline(&self) -> ikebana_core::Instant {
         self.base.deadline
     }
@@ -281,7 +290,7 @@ impl Deciding {
         let Answered { handle, mut sa, route, .. } = base;
         sa.send_response(cx, route, ExchangeType::IKE_AUTH, request_id, &[refusal]);
         failed(cx, handle, peer, route.path, reason);
-        State::Lingering(Box::new(Lingering::new(cx, Vec::from([sa]))))
+        State::Lingering(Box::new(Lingering::refused(cx, sa)))
     }
 
     /// The end of it, without a word to the peer.

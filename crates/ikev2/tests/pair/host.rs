@@ -25,6 +25,7 @@ pub(crate) enum Seen {
     Updated(ChildHandle, Path),
     ChildFailed(String),
     IkeRekeyed(IkeSaHandle, [IkeSpi; 2]),
+    IkeRekeyFailed(String),
     Assigned(ikebana_ike::Assignment),
     Hint(String),
     Failed(IkeSaHandle, String),
@@ -243,6 +244,10 @@ impl Host {
                 assert!(self.live.contains(&ike), "rekeyed without being established");
                 self.spis.insert(ike, [initiator_spi, responder_spi]);
                 Seen::IkeRekeyed(ike, [initiator_spi, responder_spi])
+            }
+            Event::IkeRekeyFailed { ike, reason } => {
+                assert!(self.live.contains(&ike), "not rekeyed without being established");
+                Seen::IkeRekeyFailed(reason.to_string())
             }
             Event::Assigned { assignment, .. } => Seen::Assigned(assignment),
             Event::Hint { reason, .. } => Seen::Hint(reason.to_string()),

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "every test file uses another part of this")]
 
 mod duel;
+pub(crate) mod forge;
 mod host;
 #[macro_use]
 pub(crate) mod play;

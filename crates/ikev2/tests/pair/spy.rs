@@ -1,7 +1,7 @@
 //! Somebody who knows the keys: opens messages, and makes such as only the two hosts should be able to make.
 
 use ikebana_core::{IkeSpi, Secret};
-use ikebana_crypto::{CipherKeys, CryptoProvider, PacketCipher, prf, prf_plus};
+use ikebana_crypto::{CipherKeys, CryptoProvider, Frame, PacketCipher, prf, prf_plus};
 use ikebana_ike::{ExchangeType, Flags, IkeHeader};
 use ikebana_ikev2::wire::{IvSource, Payload, encode_clear, open, parse_clear, seal};
 use ikebana_proposals::{PrfId, Proposal};
@@ -76,6 +76,35 @@ impl Spy {
         let (mut counter, mut rng) = (u64::from(header.message_id) + (1 << 40), SeededRng::new(7));
         let mut iv = IvSource { counter: &mut counter, rng: &mut rng };
         seal(self.cipher(header.flags), header, payloads, &mut iv).unwrap()
+    }
+
+    /// As [`Self::seal`], with a payload of this type in clear in front of the encrypted one.
+    pub(crate) fn seal_behind(
+        &self,
+        header: &IkeHeader,
+        front: (u8, bool, &[u8]),
+        payloads: &[Payload],
+    ) -> Vec<u8> {
+        let clear = encode_clear(header, payloads).unwrap();
+        let (first, text) = (clear[16], &clear[28..]);
+        let (kind, critical, body) = front;
+        let length = |octets: usize| u16::try_from(octets).unwrap().to_be_bytes();
+        let mut octets = clear[..28].to_vec();
+        octets[16] = kind;
+        octets.extend([46, if critical { 0x80 } else { 0 }]);
+        octets.extend(length(4 + body.len()));
+        octets.extend(body);
+        octets.extend([first, 0]);
+        // IV, text, no padding but its length, integrity check value.
+        octets.extend(length(4 + 8 + text.len() + 1 + 16));
+        let header_len = octets.len();
+        octets.extend((u64::from(header.message_id) + (1 << 41)).to_be_bytes());
+        octets.extend(text);
+        octets.extend([0; 17]);
+        let total = u32::try_from(octets.len()).unwrap().to_be_bytes();
+        octets[24..28].copy_from_slice(&total);
+        self.cipher(header.flags).seal(Frame { bytes: &mut octets, header_len, esn_high: None }).unwrap();
+        octets
     }
 
     /// A header of a message from the side that started the IKE SA, or from the other one.
