@@ -384,3 +384,6 @@ pub(super) fn strange(name: Option<&str>, attribute: &Attribute) -> String {
         None => name,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -582,3 +582,6 @@ fn theirs(payload: &SaPayload) -> impl Iterator<Item = Side> {
     });
     all.map(|reading| reading.side())
 }
+
+#[cfg(test)]
+mod tests;
