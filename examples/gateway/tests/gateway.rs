@@ -197,6 +197,14 @@ in_namespaces! {
         assert_eq!(lab.ping(5, &[], "10.2.0.1"), 5);
     };
 
+    a_peer_that_no_route_leads_to_is_named_in_the_log, inner_unreachable => |mut lab: Lab| {
+        let ends = "local = \"192.0.2.1\"\nremote = \"198.51.100.9\"";
+        lab.start(Side::Left, &tunnel(Side::Left, "start", ends));
+        until("the complaint", || lab.log(Side::Left).contains("cannot send"));
+        assert!(lab.log(Side::Left).contains("Network is unreachable"), "{}", lab.log(Side::Left));
+        assert_eq!(lab.tunnel(Side::Left)["state"], "connecting");
+    };
+
     traffic_brings_a_tunnel_up, inner_on_traffic => |mut lab: Lab| {
         lab.start(Side::Right, &tunnel(Side::Right, "passive", ""));
         lab.start(Side::Left, &tunnel(Side::Left, "on-traffic", ""));

@@ -12,7 +12,7 @@ mod link;
 mod report;
 mod side;
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -28,6 +28,7 @@ use ikebana_proposals::{Preset, Proposal};
 
 use self::report::Report;
 use self::side::{Order, Side};
+use crate::cli::print;
 use crate::gateway::OsRandom;
 use crate::status::octets;
 
@@ -71,11 +72,9 @@ fn parse_suite(text: &str) -> Result<Suite, String> {
 /// If there are no sockets or threads to be had, or no tunnel comes about.
 pub fn run(arguments: &DemoArgs) -> Result<ExitCode> {
     let report = measure(arguments)?;
-    print!("\n{report}");
     let complaints = report.complaints();
-    for complaint in &complaints {
-        println!("Failed      {complaint}");
-    }
+    let failed: String = complaints.iter().map(|complaint| format!("Failed      {complaint}\n")).collect();
+    print(&format!("\n{report}{failed}"))?;
     Ok(if complaints.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -83,7 +82,7 @@ fn measure(arguments: &DemoArgs) -> Result<Report> {
     let (left_sockets, left_address) = side::sockets()?;
     let (right_sockets, right_address) = side::sockets()?;
     let key = random_key();
-    println!("two gateways: {} {left_address} and {} {right_address}", NAMES[0], NAMES[1]);
+    print(&format!("two gateways: {} {left_address} and {} {right_address}\n", NAMES[0], NAMES[1]))?;
     let passive = tunnel(arguments, 1, right_address, None, &key)?;
     let right = Side::start("right", right_sockets, right_address, passive, (HOSTS[1], HOSTS[0]))?;
     let active = tunnel(arguments, 0, left_address, Some(right_address), &key)?;
@@ -92,15 +91,15 @@ fn measure(arguments: &DemoArgs) -> Result<Report> {
     until("no tunnel came about", &left, || {
         left.progress().tunnel.is_some() && right.progress().tunnel.is_some()
     })?;
-    println!("the tunnel is up");
+    print("the tunnel is up\n")?;
     for _ in 0..PINGS {
         left.order(Order::Ping);
         thread::sleep(Duration::from_millis(20));
     }
     until("the pings were not answered", &left, || left.progress().idle)?;
-    println!(
-        "{PINGS} pings answered; now data, with a rekey of the child SA and one of the IKE SA on the way"
-    );
+    print(&format!(
+        "{PINGS} pings answered; now data, with a rekey of the child SA and one of the IKE SA on the way\n"
+    ))?;
 
     right.order(Order::Listen);
     left.order(Order::SendData);
@@ -146,18 +145,13 @@ fn move_data(left: &Side, right: &Side, seconds: Duration) -> Duration {
                 progress.child_rekeys,
                 progress.ike_rekeys
             );
-            if terminal {
-                print!("\r{line}");
-                // A terminal that has gone away is no reason to stop.
-                let _ = std::io::stdout().flush();
-            } else {
-                println!("{line}");
-            }
+            // A terminal that has gone away is no reason to stop.
+            let _ = print(&if terminal { format!("\r{line}") } else { line + "\n" });
             shown = (Instant::now(), moved);
         }
     }
     if terminal {
-        println!();
+        let _ = print("\n");
     }
     start.elapsed()
 }

@@ -1,9 +1,10 @@
 //! An engine with its sockets: what the gateway and the demo have in common.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ikebana::esp::PacketBuf;
 use ikebana::{
@@ -19,6 +20,11 @@ use crate::io::{Arrivals, PacketBatch, Sockets};
 /// How many batches are taken from one socket before the others have their turn.
 const TURNS: usize = 4;
 
+/// How often the log says that the same peer cannot be reached.
+const COMPLAINT: Duration = Duration::from_secs(60);
+/// How soon after one such complaint another may follow.
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// An engine with its sockets.
 pub struct Node {
     /// The clock that the engine goes by.
@@ -29,6 +35,8 @@ pub struct Node {
     arrivals: Arrivals,
     /// Packets that no socket could send, or that a policy wanted to go in clear.
     unsent: u64,
+    /// What was complained of last, and when.
+    complained: Option<((SocketAddr, ErrorKind), Instant)>,
 }
 
 impl Node {
@@ -43,6 +51,7 @@ impl Node {
             sockets,
             arrivals: Arrivals::default(),
             unsent: 0,
+            complained: None,
         }
     }
 
@@ -164,8 +173,20 @@ impl Node {
     }
 
     fn flush(&mut self) {
+        let complained = &mut self.complained;
         self.sockets.flush(|run, error| {
-            tracing::debug!(%error, to = %run.destination, "sending");
+            let to = run.destination;
+            // A peer that cannot be reached from here looks like one that does not answer; the system knows better.
+            let news = (to, error.kind());
+            let is_news = complained.is_none_or(|(before, at)| {
+                at.elapsed() >= COMPLAINT || (before != news && at.elapsed() >= PAUSE)
+            });
+            if is_news {
+                *complained = Some((news, Instant::now()));
+                tracing::warn!(%error, %to, "cannot send");
+            } else {
+                tracing::debug!(%error, %to, "cannot send");
+            }
         });
     }
 }
