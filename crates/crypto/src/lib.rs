@@ -10,6 +10,8 @@
 //! | [`mod@prf`] | pseudorandom functions, `prf` and `prf+` of RFC 7296 2.13 |
 //! | [`key_exchange`] | Diffie-Hellman and, by the same trait, key encapsulation |
 //! | [`packet`] | protection of IKE SK payloads and ESP packets in place |
+//! | [`mod@digest`] | hash functions that IKEv1 negotiates |
+//! | [`cbc`] | CBC alone, as IKEv1 encrypts its messages |
 //! | [`hash`] | digests for NAT detection and cookies, constant-time comparison |
 //! | [`iv`] | unpredictable IVs without a random draw per packet |
 //! | [`rust_crypto`] | the backend |
@@ -47,6 +49,8 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
+pub mod cbc;
+pub mod digest;
 pub mod hash;
 pub mod iv;
 pub mod key_exchange;
@@ -55,6 +59,8 @@ pub mod prf;
 pub mod provider;
 pub mod rust_crypto;
 
+pub use cbc::CbcCipher;
+pub use digest::{Digest, digest};
 pub use hash::{ct_eq, hmac_sha256, sha1, sha256};
 pub use iv::IvGenerator;
 pub use key_exchange::{KeyExchange, KeyExchangeError, PendingKeyExchange};

@@ -3,11 +3,14 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use ikebana_proposals::ikev1::phase1::Hash;
 use ikebana_proposals::{
     Encryption, IntegrityId, KeyExchangeId, PrfId, Proposal, ProtocolId, SequenceNumbersId,
 };
 use thiserror::Error;
 
+use crate::cbc::CbcCipher;
+use crate::digest::Digest;
 use crate::key_exchange::KeyExchange;
 use crate::packet::{Mac, PacketCipher};
 use crate::prf::Prf;
@@ -32,6 +35,13 @@ pub trait Ciphers: Send + Sync {
     /// An integrity algorithm alone, as AH needs it; `None` if it is not implemented or the key has the wrong
     /// length.
     fn mac(&self, integrity: IntegrityId, key: &[u8]) -> Option<Box<dyn Mac>>;
+
+    /// A cipher in CBC mode alone, as IKEv1 needs it; `None` if it is no such cipher, is not implemented or the
+    /// key has the wrong length. A backend without IKEv1 in mind has none.
+    fn cbc_cipher(&self, encryption: Encryption, key: &[u8]) -> Option<Box<dyn CbcCipher>> {
+        let _ = (encryption, key);
+        None
+    }
 }
 
 /// Octets of keying material for one direction of an SA.
@@ -68,6 +78,8 @@ pub struct Unsupported {
 pub struct CryptoProvider {
     /// Pseudorandom functions.
     pub prfs: Vec<&'static dyn Prf>,
+    /// Hash functions, which only IKEv1 negotiates.
+    pub digests: Vec<&'static dyn Digest>,
     /// Key exchange methods.
     pub key_exchanges: Vec<&'static dyn KeyExchange>,
     /// Makers of packet ciphers.
@@ -85,6 +97,12 @@ impl CryptoProvider {
     #[must_use]
     pub fn prf(&self, id: PrfId) -> Option<&'static dyn Prf> {
         self.prfs.iter().copied().find(|prf| prf.id() == id)
+    }
+
+    /// The hash function with this number.
+    #[must_use]
+    pub fn digest(&self, id: Hash) -> Option<&'static dyn Digest> {
+        self.digests.iter().copied().find(|digest| digest.id() == id)
     }
 
     /// The key exchange method with this number.
@@ -134,6 +152,17 @@ impl CryptoProvider {
             .iter()
             .find_map(|ciphers| ciphers.mac(integrity, key))
             .ok_or(Unsupported { encryption: None, integrity: Some(integrity) })
+    }
+
+    /// A cipher in CBC mode alone, as IKEv1 needs it.
+    ///
+    /// # Errors
+    /// [`Unsupported`] if it is no such cipher, is not implemented, or the key has the wrong length.
+    pub fn cbc_cipher(&self, encryption: Encryption, key: &[u8]) -> Result<Box<dyn CbcCipher>, Unsupported> {
+        self.ciphers
+            .iter()
+            .find_map(|ciphers| ciphers.cbc_cipher(encryption, key))
+            .ok_or(Unsupported { encryption: Some(encryption), integrity: None })
     }
 
     /// The part of `proposals` that is implemented. A proposal left without an algorithm of a type it needs

@@ -2,7 +2,9 @@
 
 mod aead;
 mod block_mac;
+mod cbc;
 mod cbc_lanes;
+mod digests;
 mod ecp;
 mod encrypt_then_mac;
 mod macs;
@@ -20,6 +22,7 @@ use ccm::consts::{U8, U11, U12, U16};
 use chacha20poly1305::ChaCha20Poly1305;
 use ikebana_proposals::{Encryption, EncryptionId, IntegrityId};
 
+use crate::cbc::CbcCipher;
 use crate::packet::{Mac, PacketCipher};
 use crate::provider::{CipherKeys, Ciphers, CryptoProvider, KeyLengths};
 
@@ -29,7 +32,12 @@ pub(crate) fn provider() -> CryptoProvider {
     key_exchanges.push(&x25519::X25519);
     key_exchanges.extend(ecp::ALL);
     key_exchanges.extend(modp::all());
-    CryptoProvider { prfs: prfs::ALL.to_vec(), key_exchanges, ciphers: Vec::from([&RustCrypto as _]) }
+    CryptoProvider {
+        prfs: prfs::ALL.to_vec(),
+        digests: digests::ALL.to_vec(),
+        key_exchanges,
+        ciphers: Vec::from([&RustCrypto as _]),
+    }
 }
 
 /// Makes the packet ciphers of this backend.
@@ -86,6 +94,10 @@ impl Ciphers for RustCrypto {
 
     fn mac(&self, integrity: IntegrityId, key: &[u8]) -> Option<Box<dyn Mac>> {
         macs::new(integrity, key)
+    }
+
+    fn cbc_cipher(&self, encryption: Encryption, key: &[u8]) -> Option<Box<dyn CbcCipher>> {
+        cbc::new(encryption, key)
     }
 }
 

@@ -1,4 +1,5 @@
 //! One ISAKMP SA as it protects messages: hashes, IV chains, encryption (RFC 2409 5 and appendix B).
+#![allow(dead_code)]
 
 use alloc::vec::Vec;
 
@@ -204,8 +205,12 @@ impl Isakmp {
         mut text: Vec<u8>,
     ) -> Result<Vec<u8>, Unsupported> {
         let cipher = &self.keys.cipher;
-        // RFC 2409 appendix B: zeros up to the next block. Receivers find the end by the payloads' lengths.
-        text.resize(text.len().next_multiple_of(cipher.block_len()), 0);
+        // RFC 2409 appendix B: zeros, of which the last octet says how many went before it. There always is one.
+        // Receivers find the end by the payloads' lengths.
+        let padded = text.len().saturating_add(1).next_multiple_of(cipher.block_len());
+        let zeros = padded.saturating_sub(text.len()).saturating_sub(1);
+        text.resize(padded.saturating_sub(1), 0);
+        text.push(u8::try_from(zeros).unwrap_or(0));
         cipher.encrypt(iv.as_slice(), &mut text).map_err(|_| Unsupported)?;
         *iv = Iv::last_block(&text, cipher.block_len());
         let header = IkeHeader { next_payload: first.0, ..*header };
@@ -229,8 +234,7 @@ impl Isakmp {
         let mut text = body.to_vec();
         self.keys.cipher.decrypt(iv.as_slice(), &mut text).map_err(|_| DropReason::Malformed)?;
         let first = PayloadType(header.next_payload);
-        let (payloads, padding) =
-            wire::parse_chain(first, &text).map_err(|_| DropReason::BadIntegrity)?;
+        let (payloads, padding) = wire::parse_chain(first, &text).map_err(|_| DropReason::BadIntegrity)?;
         let end = text.len().saturating_sub(padding.len());
         let (hash, start) = match payloads.first() {
             Some(Payload::Hash(hash)) => (hash.clone(), GENERIC_HEADER_LEN.saturating_add(hash.len())),
@@ -247,9 +251,7 @@ impl Isakmp {
         let id = message_id.to_be_bytes();
         match hashed {
             Hashed::First => self.keys.authenticated(&[&id, covered]),
-            Hashed::Second { initiator_nonce } => {
-                self.keys.authenticated(&[&id, initiator_nonce, covered])
-            }
+            Hashed::Second { initiator_nonce } => self.keys.authenticated(&[&id, initiator_nonce, covered]),
             Hashed::Third { initiator_nonce, responder_nonce } => {
                 self.keys.authenticated(&[&[0], &id, initiator_nonce, responder_nonce])
             }

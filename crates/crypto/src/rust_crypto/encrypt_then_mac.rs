@@ -12,6 +12,7 @@ use ctr::{CtrCore, flavors};
 use ikebana_proposals::{Encryption, EncryptionId};
 use zeroize::Zeroizing;
 
+use super::cbc::Cbc;
 use super::cbc_lanes::{self, Chain};
 use crate::packet::{CipherError, CipherShape, Frame, FrameJob, IvRule, Mac, PacketCipher, Parts};
 
@@ -109,9 +110,6 @@ impl TextCipher for Null {
     fn encrypt(&self, _iv: &[u8], _text: &mut [u8]) {}
     fn decrypt(&self, _iv: &[u8], _text: &mut [u8]) {}
 }
-
-/// CBC (RFC 3602, RFC 2451) with the expanded key.
-struct Cbc<C>(C);
 
 impl<C> TextCipher for Cbc<C>
 where
