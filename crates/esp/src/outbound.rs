@@ -113,6 +113,12 @@ impl OutboundSa {
         self.counter.last()
     }
 
+    /// How many sequence numbers are left: as many packets can be sealed before the SA is finished.
+    #[must_use]
+    pub const fn sequences_left(&self) -> u64 {
+        self.counter.left()
+    }
+
     /// Continues after sequence number `last`, for an SA taken over from elsewhere. Never goes back.
     pub fn resume_after(&mut self, last: u64) {
         self.counter.resume_after(last);

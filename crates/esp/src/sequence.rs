@@ -32,6 +32,11 @@ impl SequenceCounter {
         self.last
     }
 
+    /// How many numbers are left.
+    pub(crate) const fn left(&self) -> u64 {
+        self.limit.saturating_sub(self.last)
+    }
+
     /// Continues after `last`; an SA that is moved between machines must not start again.
     pub(crate) fn resume_after(&mut self, last: u64) {
         self.last = self.last.max(last.min(self.limit));
@@ -88,6 +93,7 @@ mod tests {
         assert_eq!(counter.reserve(1), Some(1..2));
         assert_eq!(counter.reserve(5), Some(2..7));
         assert_eq!(counter.last(), 6);
+        assert_eq!(counter.left(), 0xffff_fff9);
     }
 
     #[test]
@@ -97,7 +103,7 @@ mod tests {
         assert_eq!(counter.reserve(3), None, "a batch that does not fit takes nothing");
         assert_eq!(counter.reserve(2), Some(0xffff_fffe..0x1_0000_0000));
         assert_eq!(counter.reserve(1), None);
-        assert_eq!(counter.reserve(1), None);
+        assert_eq!((counter.reserve(1), counter.left()), (None, 0));
     }
 
     #[test]

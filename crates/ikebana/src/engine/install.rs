@@ -36,17 +36,17 @@ impl Engine {
     pub(super) fn install(&mut self, id: TunnelId, params: SaParams) {
         let now = self.now;
         let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
+        let (child, direction, spi) = (params.child, params.direction, params.spi);
+        let (path, in_udp) = (params.path, params.encapsulated);
         let selectors = Arc::new(Selectors::new(params.local.clone(), params.remote.clone()));
-        let description = SaDescription {
-            tunnel: database_id(id),
-            protocol: protocol(params.protocol),
-            spi: params.spi,
+        let (tunnel_id, protocol, lifetime) = (database_id(id), protocol(params.protocol), params.lifetime);
+        let description = |bounds: Lifetime| SaDescription {
+            tunnel: tunnel_id,
+            protocol,
+            spi,
             selectors: selectors.clone(),
-            // Limits by time are the endpoint's own business.
-            lifetime: Lifetime { soft_time: None, hard_time: None, ..params.lifetime },
+            lifetime: limits(lifetime, bounds),
         };
-        let (child, direction, path, in_udp) =
-            (params.child, params.direction, params.path, params.encapsulated);
         let replaced = params.replaces.map(|old| tunnel.pairs.get(&old).map_or(0, |old| old.rekeys));
         let pair = tunnel.pairs.entry(child).or_insert_with(|| Pair {
             inbound: None,
@@ -61,17 +61,20 @@ impl Engine {
             rekeys: replaced.map_or(0, |before| before.saturating_add(1)),
         });
         let (replaces, policy_path_mtu) = (params.replaces, tunnel.config.path_mtu);
+        let extended = params.suite.esn;
         let esp = esp_params(params, tunnel.config.outer);
         let installed = match direction {
             Direction::Inbound => InboundSa::new(esp, &self.provider).map(|sa| {
                 let object = InboundObject { sa, child, path, in_udp, told: None };
-                pair.inbound = self.database.install_inbound(now, description, object).ok();
+                let bounds = peers_sequence(extended).jittered(self.ike.rng());
+                pair.inbound = self.database.install_inbound(now, description(bounds), object).ok();
             }),
             Direction::Outbound => OutboundSa::new(esp, &self.provider, self.ike.rng()).map(|sa| {
                 let inner_mtu = sa.overhead().inner_mtu(policy_path_mtu);
                 pair.inner_mtu = inner_mtu;
+                let bounds = own_bounds(&sa).jittered(self.ike.rng());
                 let object = OutboundObject { sa, child, path, in_udp, inner_mtu };
-                pair.outbound = Some(self.database.install_outbound(now, description, object));
+                pair.outbound = Some(self.database.install_outbound(now, description(bounds), object));
             }),
         };
         self.by_child.insert(child, id);
@@ -201,6 +204,46 @@ const fn ports(path: Path) -> UdpPorts {
     UdpPorts { source: path.local.port(), destination: path.remote.port() }
 }
 
+/// Where an outbound SA has to be replaced whatever its lifetime says: well before its cipher has encrypted too
+/// much, or its sequence numbers run out, at which it would stop.
+fn own_bounds(sa: &OutboundSa) -> Lifetime {
+    let octets = sa.usage_limit().soft;
+    Lifetime {
+        soft_bytes: (octets != u64::MAX).then_some(octets),
+        soft_packets: Some(three_quarters(sa.sequences_left())),
+        jitter_percent: BOUNDS_JITTER,
+        ..Lifetime::UNLIMITED
+    }
+}
+
+/// The same for the peer's SA towards us. Its numbers are its own business; a peer that lets them run out is
+/// helped a little later than it should have helped itself.
+fn peers_sequence(extended: bool) -> Lifetime {
+    let last = if extended { u64::MAX } else { u64::from(u32::MAX) };
+    let soft_packets = Some(three_quarters(last).saturating_add(last / 8));
+    Lifetime { soft_packets, jitter_percent: BOUNDS_JITTER, ..Lifetime::UNLIMITED }
+}
+
+/// Two sides that send as much as each other need not come to replace the pair in the same moment.
+const BOUNDS_JITTER: u8 = 10;
+
+const fn three_quarters(of: u64) -> u64 {
+    of.saturating_sub(of / 4)
+}
+
+/// A lifetime for the database: within `bounds`, and without limits by time, which are the endpoint's own
+/// business.
+fn limits(lifetime: Lifetime, bounds: Lifetime) -> Lifetime {
+    let earlier = |one: Option<u64>, other: Option<u64>| one.into_iter().chain(other).min();
+    Lifetime {
+        soft_time: None,
+        hard_time: None,
+        soft_bytes: earlier(lifetime.soft_bytes, bounds.soft_bytes),
+        soft_packets: earlier(lifetime.soft_packets, bounds.soft_packets),
+        ..lifetime
+    }
+}
+
 fn esp_params(params: SaParams, outer: ikebana_esp::OuterPolicy) -> EspParams {
     let inbound = params.direction == Direction::Inbound;
     let path = params.path;
@@ -228,4 +271,65 @@ fn esp_params(params: SaParams, outer: ikebana_esp::OuterPolicy) -> EspParams {
 /// The same flow whichever side looks at it.
 pub(super) const fn inbound_flow(flow: ikebana_esp::InnerFlow) -> Flow {
     flow.inbound()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use ikebana_crypto::CryptoProvider;
+    use ikebana_proposals::{ChildSuite, KeyExchangeId, Proposal};
+    use ikebana_testkit::SeededRng;
+
+    fn sa(suite: &str, esn: bool, keys: [usize; 2]) -> OutboundSa {
+        let proposal = Proposal::esp(suite).unwrap();
+        let suite = ChildSuite {
+            protocol: ProtocolId::ESP,
+            encryption: proposal.encryption.first().copied(),
+            integrity: proposal.integrity.first().copied(),
+            key_exchange: None,
+            additional: [KeyExchangeId::NONE; 7],
+            esn,
+        };
+        let keys = keys.map(|length| ikebana_core::Secret::new(alloc::vec![7; length]));
+        let [ours, theirs] = [[192, 0, 2, 1], [192, 0, 2, 2]];
+        let params = EspParams::tunnel(EspSpi::MIN, suite, keys, ours.into(), theirs.into());
+        OutboundSa::new(params, &CryptoProvider::rust_crypto(), &mut SeededRng::new(1)).unwrap()
+    }
+
+    #[test]
+    fn an_sa_without_limits_is_replaced_before_its_sequence_numbers_run_out() {
+        let mut short = sa("aes128gcm16", false, [20, 0]);
+        let bounds = limits(Lifetime::UNLIMITED, own_bounds(&short));
+        assert_eq!(bounds.soft_packets, Some(0xc000_0000));
+        assert_eq!((bounds.hard_packets, bounds.soft_time), (None, None));
+        short.resume_after(u64::from(u32::MAX) - 1_000);
+        assert_eq!(own_bounds(&short).soft_packets, Some(750));
+        assert!(own_bounds(&sa("aes128gcm16", true, [20, 0])).soft_packets > Some(1 << 63));
+        // The peer's turn comes first.
+        let theirs = peers_sequence(false).soft_packets.unwrap();
+        assert_eq!(theirs, 0xdfff_ffff);
+        assert!(theirs - theirs / 10 > 0xc000_0000 - 0xc000_0000 / 10);
+    }
+
+    #[test]
+    fn an_sa_without_limits_is_replaced_before_its_cipher_has_encrypted_too_much() {
+        let blocks = sa("aes128-sha1", false, [16, 20]);
+        assert_eq!(limits(Lifetime::UNLIMITED, own_bounds(&blocks)).soft_bytes, Some(1 << 49));
+        assert_eq!(own_bounds(&sa("chacha20poly1305", false, [36, 0])).soft_bytes, None);
+    }
+
+    #[test]
+    fn narrower_limits_of_a_configuration_stay() {
+        let lifetime = Lifetime {
+            soft_bytes: Some(1_000),
+            hard_bytes: Some(2_000),
+            soft_packets: Some(10),
+            hard_packets: Some(20),
+            ..Lifetime::by_time(core::time::Duration::from_secs(60))
+        };
+        let bounds = own_bounds(&sa("aes128-sha1", false, [16, 20]));
+        let expected = Lifetime { soft_time: None, hard_time: None, ..lifetime };
+        assert_eq!(limits(lifetime, bounds), expected);
+    }
 }
