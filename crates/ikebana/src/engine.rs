@@ -13,6 +13,7 @@
 //! | `retry` | tunnels that are to be kept are never given up |
 //! | `install` | SAs into the databases and out of them |
 //! | `inner`, `outer` | the data path, from either side |
+//! | `early` | ESP that is ahead of its SA |
 //! | `status` | how everything is |
 //! | `versions` | IKEv1 and IKEv2 behind one door |
 
@@ -20,6 +21,7 @@ mod book;
 mod check;
 mod config;
 mod control;
+mod early;
 mod event;
 mod happened;
 mod inner;
@@ -45,6 +47,7 @@ use ikebana_ike::admission::RateLimit;
 use ikebana_ike::{ChildHandle, EndpointConfig, EndpointStats, IkeSaHandle};
 use ikebana_sa_database::SaDatabase;
 
+use early::Early;
 use install::{InboundObject, OutboundObject};
 use tunnel::Tunnel;
 use versions::Versions;
@@ -87,6 +90,7 @@ pub struct Engine {
     lost: Vec<(TunnelId, String)>,
     listeners_stale: bool,
     out: VecDeque<Output>,
+    early: Early,
     drops: DropCounts,
     now: Instant,
     next_tunnel: u64,
@@ -116,8 +120,9 @@ impl Engine {
         spis: Box<dyn SpiAllocator>,
     ) -> Self {
         let database = SaDatabase::new(&mut *rng, config.database);
+        let early = Early::new();
         Self {
-            ike: Versions::new(endpoint(&config), provider.clone(), rng, spis),
+            ike: Versions::new(endpoint(&config), provider.clone(), rng, spis, &early),
             config,
             provider,
             database,
@@ -129,6 +134,7 @@ impl Engine {
             lost: Vec::new(),
             listeners_stale: false,
             out: VecDeque::new(),
+            early,
             drops: DropCounts::default(),
             now: Instant::ZERO,
             next_tunnel: 1,
@@ -147,7 +153,7 @@ impl Engine {
     /// SAs. A second call changes nothing.
     #[must_use]
     pub fn with_ikev1(mut self, rng: Box<dyn SecureRandom>, spis: Box<dyn SpiAllocator>) -> Self {
-        self.ike.add_ikev1(endpoint(&self.config), self.provider.clone(), rng, spis);
+        self.ike.add_ikev1(endpoint(&self.config), self.provider.clone(), rng, spis, &self.early);
         self
     }
 
@@ -160,7 +166,12 @@ impl Engine {
     /// When [`handle_timeout`](Self::handle_timeout) has something to do next.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let all = [self.timers.next(), self.ike.poll_timeout(), self.database.poll_timeout()];
+        let all = [
+            self.timers.next(),
+            self.ike.poll_timeout(),
+            self.database.poll_timeout(),
+            self.early.deadline(),
+        ];
         all.into_iter().flatten().min()
     }
 
@@ -169,6 +180,7 @@ impl Engine {
         self.advance_clock(now);
         self.ike.handle_timeout(self.now);
         self.database.handle_timeout(self.now);
+        self.give_up_early();
         self.retry_due();
         self.settle();
     }

@@ -45,14 +45,21 @@
 //!     engine
 //! }).collect();
 //!
+//! // Received octets get room in front of them: transport mode puts an IP header back there.
+//! fn received(octets: &[u8]) -> Vec<u8> {
+//!     [&[0; 64], octets].concat()
+//! }
+//!
 //! // The network between them: whatever one engine transmits, the other one receives.
 //! let now = Instant::from_secs(1);
 //! for turn in 0..20 {
 //!     while let Some(output) = engines[turn % 2].poll_output() {
-//!         if let Output::Transmit { path, mut octets } = output {
+//!         if let Output::Transmit { path, octets } = output {
 //!             let path = Path::new(path.remote, path.local);
 //!             let port = if path.local.port() == 500 { Port::Ike } else { Port::Shared };
-//!             let packet = PacketBuf::full(&mut octets);
+//!             let mut octets = received(&octets);
+//!             let place = 64..octets.len();
+//!             let packet = PacketBuf::new(&mut octets, place).unwrap();
 //!             engines[1 - turn % 2].handle_datagrams(now, &mut [Arriving::new(path, port, None, packet)]);
 //!         }
 //!     }
@@ -71,8 +78,10 @@
 //! assert_ne!(leaving[0].packet.payload(), ping); // encrypted
 //!
 //! let path = Path::new(sending.path.remote, sending.path.local);
-//! let mut wire = leaving[0].packet.payload().to_vec();
-//! let mut arriving = [Arriving::new(path, Port::Esp, None, PacketBuf::full(&mut wire))];
+//! let mut octets = received(leaving[0].packet.payload());
+//! let place = 64..octets.len();
+//! let packet = PacketBuf::new(&mut octets, place).unwrap();
+//! let mut arriving = [Arriving::new(path, Port::Esp, None, packet)];
 //! engines[1].handle_datagrams(now, &mut arriving);
 //! assert_eq!(arriving[0].fate, ArrivalFate::Deliver);
 //! assert_eq!(arriving[0].packet.payload(), ping);
@@ -99,6 +108,9 @@
 //! * A rekey loses no packet, whichever side starts it, as long as the network loses none.
 //! * A datagram that does not authenticate changes counters and nothing else; what does is opened once and never
 //!   again, and delivered only if it is what its SA is for (RFC 4301 5.2).
+//! * ESP from a peer that is ahead of the answer which brings its SA waits for that: half a second at most, 64
+//!   packets and 64 KiB at most.
+//! * An SA is replaced before its sequence numbers run out or its cipher is worn, whatever its lifetime says.
 //! * Packets, strangers and peers cannot make the engine keep more than its configuration says, nor tell of more
 //!   failures than [`Engine::withheld_problems`] says.
 //! * The same calls with the same randomness give the same outputs, octet for octet.

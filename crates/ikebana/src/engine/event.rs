@@ -26,7 +26,8 @@ pub enum Output {
         /// The UDP payload, or the payload of the IP packet.
         octets: Vec<u8>,
     },
-    /// Hand this IP packet to the inner side: word for a sender whose packet was too big.
+    /// Hand this IP packet to the inner side: word for a sender whose packet was too big, or a packet that
+    /// came before its SA was installed.
     Deliver(Vec<u8>),
     /// Something has changed.
     Event(Event),
@@ -131,7 +132,8 @@ pub enum ArrivalFate {
     Pending,
     /// It held an IP packet for the inner side, which is in the buffer now.
     Deliver,
-    /// It was meant for the engine itself.
+    /// It was meant for the engine itself; or it is an ESP packet ahead of its SA, and comes out as
+    /// [`Output::Deliver`] if the SA follows at once.
     Consumed,
     /// It was dropped, and counted.
     Dropped(DropCause),
@@ -196,6 +198,8 @@ drop_causes! {
     NotIpsec,
     /// Inbound: no SA has this SPI.
     NoInboundSa,
+    /// Inbound: it came before the SA it is for, and that did not come in time, or too many waited already.
+    TooEarly,
     /// Inbound: a NAT keepalive, or an ESP dummy packet.
     Idle,
     /// Inbound: the SA refused it: replayed, forged, malformed.

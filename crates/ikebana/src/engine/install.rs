@@ -78,6 +78,9 @@ impl Engine {
             }),
         };
         self.by_child.insert(child, id);
+        if direction == Direction::Inbound {
+            self.open_early(spi);
+        }
         if let Err(error) = installed {
             let cause = alloc::format!("an SA cannot be set up: {error}");
             self.problem(Some(id), cause);

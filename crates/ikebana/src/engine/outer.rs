@@ -35,12 +35,12 @@ impl Engine {
             Port::Ike => self.take_ike(path, false, arriving.packet.payload()),
             Port::Shared => match classify(arriving.packet.payload()) {
                 Carried::Ike(octets) => self.take_ike(path, true, octets),
-                Carried::Esp(spi, _) => self.open(spi, Some(path), arriving.tos, &mut arriving.packet),
+                Carried::Esp(spi, _) => self.take_esp(spi, Some(path), arriving),
                 Carried::Keepalive => ArrivalFate::Dropped(DropCause::Idle),
                 Carried::Unknown => ArrivalFate::Dropped(DropCause::NotIpsec),
             },
             Port::Esp => match classify(arriving.packet.payload()) {
-                Carried::Esp(spi, _) => self.open(spi, None, arriving.tos, &mut arriving.packet),
+                Carried::Esp(spi, _) => self.take_esp(spi, None, arriving),
                 Carried::Ike(_) | Carried::Keepalive | Carried::Unknown => {
                     ArrivalFate::Dropped(DropCause::NotIpsec)
                 }
@@ -60,8 +60,17 @@ impl Engine {
         fate
     }
 
+    /// Opens a packet, or keeps it for a moment if it is ahead of its SA.
+    fn take_esp(&mut self, spi: EspSpi, udp: Option<Path>, arriving: &mut Arriving<'_>) -> ArrivalFate {
+        let fate = self.open(spi, udp, arriving.tos, &mut arriving.packet);
+        if fate == ArrivalFate::Dropped(DropCause::NoInboundSa) {
+            return self.keep_early(spi, arriving, udp);
+        }
+        fate
+    }
+
     /// Opens a packet. `udp` is the path of one that came in UDP.
-    fn open(
+    pub(super) fn open(
         &mut self,
         spi: EspSpi,
         udp: Option<Path>,

@@ -14,6 +14,7 @@ use ikebana_ike::{
 use ikebana_ikev2::Endpoint as Ikev1Endpoint;
 
 use super::IkeVersion;
+use super::early::Early;
 
 /// The endpoints of both versions. A handle says which of them gave it out, a datagram's header which of them
 /// it is for.
@@ -44,8 +45,9 @@ impl Versions {
         provider: Arc<CryptoProvider>,
         rng: Box<dyn SecureRandom>,
         spis: Box<dyn SpiAllocator>,
+        early: &Early,
     ) -> Self {
-        let spis = Box::new(EveryOther { spis, odd: false });
+        let spis = early.watch(Box::new(EveryOther { spis, odd: false }));
         Self { v2: ikebana_ikev2::Endpoint::new(Arc::new(config), provider, rng, spis), v1: None }
     }
 
@@ -56,8 +58,9 @@ impl Versions {
         provider: Arc<CryptoProvider>,
         rng: Box<dyn SecureRandom>,
         spis: Box<dyn SpiAllocator>,
+        early: &Early,
     ) {
-        let spis = Box::new(EveryOther { spis, odd: true });
+        let spis = early.watch(Box::new(EveryOther { spis, odd: true }));
         self.v1.get_or_insert_with(|| Ikev1Endpoint::new(Arc::new(config), provider, rng, spis));
     }
 

@@ -17,6 +17,7 @@ mod addresses;
 mod coming_up;
 mod dead_peer;
 mod diagnosis;
+mod early;
 mod inner_side;
 mod lifetimes;
 mod modes;

@@ -252,7 +252,7 @@ impl World {
             match output {
                 Output::Transmit { path, octets } => self.transmit(host, path, octets, true),
                 Output::Send { how, octets } => self.transmit_sealed(host, how, octets),
-                Output::Deliver(packet) => self.nodes[host].inbox.push(packet),
+                Output::Deliver(packet) => self.receive(host, packet),
                 Output::Event(event) => {
                     format!("{event:?}").hash(&mut self.digest);
                     self.nodes[host].seen.push((self.now, event));
@@ -331,19 +331,26 @@ impl World {
             })
             .collect();
         node.engine.handle_datagrams(self.now, &mut batch);
+        let mut received = Vec::new();
         for arrived in &batch {
             assert_ne!(arrived.fate, ArrivalFate::Pending);
             node.fates.push(arrived.fate);
             if arrived.fate == ArrivalFate::Deliver {
-                let packet = arrived.packet.payload().to_vec();
-                if let Some(sent) = number_of(&packet).and_then(|number| self.packets.get_mut(&number)) {
-                    sent.arrived.push((host, self.now));
-                }
-                node.inbox.push(packet);
+                received.push(arrived.packet.payload().to_vec());
             }
         }
-        drop(batch);
+        for packet in received {
+            self.receive(host, packet);
+        }
         self.drain(host);
+    }
+
+    /// A packet has reached a host's inner side.
+    fn receive(&mut self, host: usize, packet: Vec<u8>) {
+        if let Some(sent) = number_of(&packet).and_then(|number| self.packets.get_mut(&number)) {
+            sent.arrived.push((host, self.now));
+        }
+        self.nodes[host].inbox.push(packet);
     }
 
     pub(crate) fn run(&mut self, duration: Duration) {
