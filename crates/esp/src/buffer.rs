@@ -37,7 +37,8 @@ impl<'a> PacketBuf<'a> {
         Some(Self { bytes, start: range.start, end: range.end })
     }
 
-    /// A packet that fills all of `bytes`, with no room around it: enough for opening, never for sealing.
+    /// A packet that fills all of `bytes`, with no room around it: enough for opening in tunnel mode, too little
+    /// for transport mode, which puts an IP header in front, and for sealing.
     #[must_use]
     pub const fn full(bytes: &'a mut [u8]) -> Self {
         let end = bytes.len();

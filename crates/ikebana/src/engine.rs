@@ -119,6 +119,7 @@ impl Engine {
         mut rng: Box<dyn SecureRandom>,
         spis: Box<dyn SpiAllocator>,
     ) -> Self {
+        let config = EngineConfig { retry: config.retry.sane(), ..config };
         let database = SaDatabase::new(&mut *rng, config.database);
         let early = Early::new();
         Self {

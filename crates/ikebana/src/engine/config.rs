@@ -48,10 +48,18 @@ impl Default for EngineConfig {
 /// quarter taken off by chance, and never end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retry {
-    /// Wait after the first failure.
+    /// Wait after the first failure; at least 10 milliseconds, whatever is configured.
     pub first: Duration,
-    /// The longest wait.
+    /// The longest wait, or else the first one.
     pub longest: Duration,
+}
+
+impl Retry {
+    /// An attempt can fail at once, and without a wait the next one would, too, for ever.
+    pub(super) fn sane(self) -> Self {
+        let first = self.first.max(Duration::from_millis(10));
+        Self { first, longest: self.longest.max(first) }
+    }
 }
 
 impl Default for Retry {

@@ -158,16 +158,17 @@ impl Engine {
     /// The tunnel has none, or too much waits already.
     pub fn rekey_children(&mut self, now: Instant, id: TunnelId) -> Result<(), ApiError> {
         self.advance_clock(now);
-        let ike = self.tunnels.get(&id).and_then(Tunnel::ike).ok_or(ApiError::NotEstablished)?;
-        let children = self.ike.children(ike);
+        let tunnel = self.tunnels.get(&id).filter(|tunnel| !tunnel.ikes.is_empty());
+        let tunnel = tunnel.ok_or(ApiError::NotEstablished)?;
+        let children: Vec<_> = tunnel.ikes.keys().flat_map(|ike| self.ike.children(*ike)).collect();
         if children.is_empty() {
             return Err(ApiError::NoSuchChild);
         }
-        for child in children {
-            self.ike.rekey_child(self.now, child)?;
-        }
+        // Whatever can start does, also if there is no room for all of them.
+        let rekeyed = children.into_iter().map(|child| self.ike.rekey_child(self.now, child));
+        let result = rekeyed.fold(Ok(()), Result::and);
         self.settle();
-        Ok(())
+        result
     }
 
     /// Replaces the keys of a tunnel's IKE SA.

@@ -55,9 +55,11 @@ impl Engine {
             return LeavingFate::Dropped(DropCause::TunnelDown);
         };
         let mtu = object.inner_mtu;
-        if length > mtu && mtu > 0 && self.must_not_be_fragmented(packet.payload(), mtu) {
+        let too_big = length > mtu && mtu > 0;
+        if too_big && self.must_not_be_fragmented(packet.payload(), mtu) {
             return LeavingFate::Dropped(DropCause::TooBig);
         }
+        let carried_in_fragments = too_big && is_ipv6(packet.payload());
         let octets = u64::try_from(length).unwrap_or(u64::MAX);
         if self.database.account(self.now, id, 1, octets).is_err() {
             return LeavingFate::Dropped(DropCause::Expired);
@@ -70,7 +72,7 @@ impl Engine {
                 path: object.path,
                 in_udp: object.in_udp,
                 tos: outer.tos,
-                dont_fragment: outer.dont_fragment,
+                dont_fragment: outer.dont_fragment && !carried_in_fragments,
             }),
             Err(SealError::SequenceExhausted | SealError::UsageExhausted) => {
                 let child = object.child;
@@ -148,4 +150,8 @@ impl Engine {
             }
         }
     }
+}
+
+fn is_ipv6(packet: &[u8]) -> bool {
+    packet.first().is_some_and(|first| first >> 4 == 6)
 }

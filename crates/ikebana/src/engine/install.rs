@@ -33,8 +33,10 @@ pub(super) struct OutboundObject {
 
 impl Engine {
     /// Puts a negotiated SA to work.
-    pub(super) fn install(&mut self, id: TunnelId, params: SaParams) {
+    pub(super) fn install(&mut self, id: TunnelId, mut params: SaParams) {
         let now = self.now;
+        // An outbound SA that was held back was described before its peer moved, if it has moved since.
+        params.path = self.ike.path(params.ike).unwrap_or(params.path);
         let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
         let (child, direction, spi) = (params.child, params.direction, params.spi);
         let (path, in_udp) = (params.path, params.encapsulated);
@@ -159,7 +161,9 @@ impl Engine {
     /// The peer's packets come from, and go to, somewhere else now.
     pub(super) fn move_child(&mut self, child: ChildHandle, path: Path, in_udp: bool) {
         let Some(id) = self.by_child.get(&child).copied() else { return };
-        let Some(pair) = self.tunnels.get(&id).and_then(|tunnel| tunnel.pairs.get(&child)) else { return };
+        let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
+        let path_mtu = tunnel.config.path_mtu;
+        let Some(pair) = tunnel.pairs.get_mut(&child) else { return };
         if let Some(object) = pair.inbound.and_then(|id| self.database.inbound_mut(id)) {
             (object.path, object.in_udp) = (path, in_udp);
             object.sa.set_path(path.remote.ip(), path.local.ip(), in_udp);
@@ -167,7 +171,10 @@ impl Engine {
         if let Some(object) = pair.outbound.and_then(|id| self.database.outbound_mut(id)) {
             (object.path, object.in_udp) = (path, in_udp);
             let udp = in_udp.then(|| ports(path));
-            if let Err(error) = object.sa.set_path(path.local.ip(), path.remote.ip(), udp) {
+            let moved = object.sa.set_path(path.local.ip(), path.remote.ip(), udp);
+            object.inner_mtu = object.sa.overhead().inner_mtu(path_mtu);
+            pair.inner_mtu = object.inner_mtu;
+            if let Err(error) = moved {
                 let cause = alloc::format!("an SA cannot follow its peer to {path}: {error}");
                 self.problem(Some(id), cause);
             }

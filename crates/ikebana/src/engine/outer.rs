@@ -17,7 +17,8 @@ const TELL_EVERY: Duration = Duration::from_secs(1);
 
 impl Engine {
     /// Takes in datagrams from the network, and opens those that hold a packet in place. Each datagram's fate
-    /// is written beside it.
+    /// is written beside it. Transport mode needs room in front of each, for the IP header that it puts back: 40
+    /// octets are enough.
     pub fn handle_datagrams(&mut self, now: Instant, batch: &mut [Arriving<'_>]) {
         self.advance_clock(now);
         for arriving in &mut *batch {
@@ -111,7 +112,12 @@ impl Engine {
         let now = self.now;
         let Some(object) = self.database.inbound_mut(id) else { return };
         let child = object.child;
-        let moved = newest.filter(|path| object.in_udp && object.path.remote != path.remote);
+        // Our end of the path stays, so a packet that came by another IP version shows nothing.
+        let moved = newest.filter(|path| {
+            object.in_udp
+                && object.path.remote != path.remote
+                && object.path.local.is_ipv4() == path.remote.is_ipv4()
+        });
         let due = object.told.is_none_or(|told| now.saturating_since(told) >= TELL_EVERY);
         if due {
             object.told = Some(now);

@@ -234,9 +234,17 @@ impl Engine {
             return;
         }
         tunnel.retries = tunnel.retries.saturating_add(1);
+        let mut all = true;
         for config in missing {
-            // If the IKE SA is on its way out, so is this tunnel, and it is taken up as a whole.
-            tunnel.child_pending |= self.ike.create_child(self.now, ike, config, None).is_ok();
+            let asked = self.ike.create_child(self.now, ike, config, None).is_ok();
+            tunnel.child_pending |= asked;
+            all &= asked;
+        }
+        if !all {
+            // Too many exchanges wait already. Or the IKE SA is on its way out, and this tunnel with it: it will
+            // be taken up as a whole.
+            let wait = self.config.retry.first;
+            self.retry_children(id, wait);
         }
     }
 

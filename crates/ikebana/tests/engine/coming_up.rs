@@ -1,7 +1,8 @@
 //! When tunnels come up, and when they do not.
 
 use ikebana::core::Instant;
-use ikebana::{DropCause, Event, LeavingFate, Start, TunnelState};
+use ikebana::{DropCause, EngineConfig, Event, LeavingFate, Retry, Start, TunnelState};
+use ikebana_testkit::LinkConfig;
 
 use crate::setup::{millis, secs, tunnel};
 use crate::world::World;
@@ -168,4 +169,19 @@ fn a_tunnel_stopped_while_it_connects_does_not_come_up_after_all() {
         assert!(world.nodes[0].engine.is_idle());
         world.finish();
     }
+}
+
+#[test]
+fn an_attempt_that_fails_at_once_is_not_made_again_at_once_whatever_the_configuration_says() {
+    let mut world = World::new(16, LinkConfig::default());
+    world.add_host();
+    let nothing = millis(0);
+    let mut config = EngineConfig { retry: Retry { first: nothing, longest: nothing }, ..Default::default() };
+    config.limits.ike_sas = 0;
+    world.nodes[0].engine = world.engine(config);
+    world.add_tunnel(0, tunnel(0, 1));
+    world.run_secs(10);
+    let status = world.status(0);
+    assert!((5..=2_000).contains(&status.retries), "{status:?}");
+    world.finish();
 }

@@ -101,6 +101,28 @@ fn octets_that_are_no_packet_and_packets_without_a_policy_do_not_leave() {
     world.finish();
 }
 
+#[test]
+fn an_ipv6_packet_of_1280_octets_leaves_fragmentable_where_it_does_not_fit() {
+    let mut world = up(|config| config.path_mtu = 1_300);
+    let mtu = world.status(0).children[0].mtu;
+    assert!(mtu < 1_280);
+    let mut leaves = |v6, length| {
+        let packet = numbered(inner(0, v6), inner(1, v6), 1, length);
+        match world.send_packet(0, &packet) {
+            LeavingFate::Send(how) => Some(how.dont_fragment),
+            _ => None,
+        }
+    };
+    assert_eq!(leaves(true, mtu), Some(true));
+    // RFC 8200 5: in fragments if need be, so routers and our own host must be allowed to make them.
+    assert_eq!(leaves(true, mtu + 1), Some(false));
+    assert_eq!(leaves(true, 1_280), Some(false));
+    assert_eq!(leaves(true, 1_281), None);
+    assert_eq!(leaves(false, mtu), Some(true));
+    assert_eq!(leaves(false, mtu + 1), None);
+    world.finish();
+}
+
 /// Inner MTU by suite, without and with encapsulation in UDP, on a path of 1500 octets.
 const MTUS: &[(&str, usize, usize)] = &[
     ("aes128gcm16", 1_446, 1_438),

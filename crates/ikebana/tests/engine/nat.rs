@@ -166,6 +166,40 @@ fn a_packet_that_came_without_udp_moves_nobody() {
 }
 
 #[test]
+fn a_nat_that_rebinds_in_the_middle_of_a_rekey_is_followed_by_the_new_sa() {
+    let (mut world, nat) = behind_nat(|_| {});
+    let before = remote(&world);
+    let id = world.id(0);
+    world.with(0, |engine, now| engine.rekey_children(now, id)).unwrap();
+    // The answer is lost with the old mapping. Host 1 has made the new pair, and waits for host 0 to use it.
+    let request = world.network.deliver(world.now + secs(1)).unwrap();
+    world.arrive(1, vec![request]);
+    world.network.rebind(nat);
+    world.run_secs(10);
+    assert_ne!(remote(&world), before);
+    assert_eq!(world.status(1).children.last().unwrap().rekeys, 1);
+    world.send(1, 0, false);
+    world.run_secs(1);
+    world.assert_perfect();
+    world.finish();
+}
+
+#[test]
+fn a_packet_of_another_address_family_moves_nobody() {
+    let (mut world, _) = behind_nat(|_| {});
+    let before = world.status(1).ikes[0].path;
+    world.send(0, 1, false);
+    let arriving = world.network.deliver(world.now + secs(1)).unwrap();
+    let path = Path::new("[2001:db8::1]:4500".parse().unwrap(), "[2001:db8::2]:4500".parse().unwrap());
+    world.arrive(1, vec![ikebana_testkit::Delivery { path, ..arriving }]);
+    assert_eq!(world.nodes[1].fates.last(), Some(&ArrivalFate::Deliver));
+    assert_eq!(world.status(1).ikes[0].path, before);
+    assert_eq!(world.count(1, |event| matches!(event, Event::Problem { .. })), 0, "{}", world.story());
+    world.assert_traffic(1, 0);
+    world.finish();
+}
+
+#[test]
 fn encapsulation_can_be_forced_where_there_is_no_nat() {
     for force in [[true, false], [false, true], [true, true]] {
         let [mut a, mut b] = [tunnel(0, 1), tunnel(1, 0)];

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ikebana::proposals::Proposal;
 use ikebana::{Event, Start, TunnelConfig, TunnelState};
-use ikebana_testkit::LinkConfig;
+use ikebana_testkit::{LinkConfig, Verdict};
 
 use crate::setup::{fixed, key, millis, name, secs, tunnel};
 use crate::world::World;
@@ -126,6 +126,53 @@ fn all_children_of_a_tunnel_come_up_and_each_carries_its_own_traffic() {
         world.assert_traffic(0, 1);
         world.finish();
     }
+}
+
+/// Host 0 with four children, and host 1, whose one child is for all of them and which starts. Host 0 has to ask
+/// for what is missing, and may have one exchange waiting at a time.
+fn four_children_and_a_short_queue() -> World {
+    let mut world = World::new(15, LinkConfig::default());
+    world.add_host();
+    world.add_host();
+    let mut config = ikebana::EngineConfig::default();
+    config.limits.queued_exchanges = 1;
+    world.nodes[0].engine = world.engine(config);
+    let first = world.nodes[0].id;
+    world.network.set_filter(move |_, from, _, octets| match octets.get(18..20) {
+        Some([34, flags]) if from == first && flags & 0x20 == 0 => Verdict::Drop,
+        _ => Verdict::Pass,
+    });
+    let [mut a, b] = [tunnel(0, 1), tunnel(1, 0)];
+    let whole = a.peer.children[0].clone();
+    let quarter = |index: u8| {
+        let mut child = (*whole).clone();
+        child.name = format!("quarter-{index}");
+        child.local = vec![fixed(&format!("10.1.{}.0/18", index * 64))];
+        Arc::new(child)
+    };
+    a.peer.children = (0..4).map(quarter).collect();
+    world.add_tunnel(0, a);
+    world.add_tunnel(1, b);
+    world.run_until(secs(20), |world| world.is_up(0));
+    world
+}
+
+#[test]
+fn children_that_found_no_room_in_the_queue_are_asked_for_later() {
+    let mut world = four_children_and_a_short_queue();
+    world.run_secs(120);
+    world.assert_agree(4);
+    world.finish();
+}
+
+#[test]
+fn what_of_a_rekey_found_room_in_the_queue_starts_at_once() {
+    let mut world = four_children_and_a_short_queue();
+    world.run_secs(120);
+    let (sent, id) = (world.nodes[0].wire.len(), world.id(0));
+    world.with(0, |engine, now| engine.rekey_children(now, id)).unwrap_err();
+    assert_eq!(world.nodes[0].wire.len(), sent + 1);
+    world.finish();
 }
 
 #[test]
