@@ -5,12 +5,12 @@ use std::sync::Arc;
 use ikebana::core::spi::ShardedSpis;
 use ikebana::core::{Datagram, Instant, Path, Secret};
 use ikebana::crypto::CryptoProvider;
-use ikebana::esp::{EspParams, OutboundSa, PacketBuf};
+use ikebana::esp::{EspParams, NextHeader, OutboundSa, PacketBuf};
 use ikebana::ike::{
     Credentials, Direction, EndpointConfig, Event, Output, PeerConfig, PreSharedKeyRequest, SelectPeer,
 };
 use ikebana::ikev2::Endpoint;
-use ikebana::{ArrivalFate, TunnelConfig};
+use ikebana::{ArrivalFate, Arriving, Port, TunnelConfig};
 use ikebana_testkit::{Delivery, EndpointId, SeededRng};
 
 use crate::setup::KEY;
@@ -87,6 +87,27 @@ impl Rogue {
         let mut sealed = PacketBuf::new(&mut buffer, 128..128 + packet.len()).unwrap();
         self.sa.as_mut().unwrap().encapsulate(&mut sealed).unwrap();
         sealed.payload().to_vec()
+    }
+
+    /// Seals any octets as anything.
+    pub(crate) fn seal_as(&mut self, next: NextHeader, text: &[u8]) -> Vec<u8> {
+        let mut buffer = vec![0; text.len() + 256];
+        buffer[128..128 + text.len()].copy_from_slice(text);
+        let mut sealed = PacketBuf::new(&mut buffer, 128..128 + text.len()).unwrap();
+        self.sa.as_mut().unwrap().seal(&mut sealed, next).unwrap();
+        sealed.payload().to_vec()
+    }
+
+    /// Puts octets before host 0 as an ESP packet, and returns what its inner side gets.
+    pub(crate) fn open(&self, world: &mut World, octets: &[u8]) -> Option<Vec<u8>> {
+        let mut buffer = [&[0; 64], octets].concat();
+        let place = 64..buffer.len();
+        let path = Path::new(self.path.remote, self.path.local);
+        let packet = PacketBuf::new(&mut buffer, place).unwrap();
+        let mut arriving = [Arriving::new(path, Port::Esp, None, packet)];
+        world.nodes[0].engine.handle_datagrams(world.now, &mut arriving);
+        assert_ne!(arriving[0].fate, ArrivalFate::Pending);
+        (arriving[0].fate == ArrivalFate::Deliver).then(|| arriving[0].packet.payload().to_vec())
     }
 
     /// Puts octets before host 0 as an ESP packet, and says what became of them.
