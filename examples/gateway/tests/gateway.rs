@@ -142,7 +142,7 @@ in_namespaces! {
             assert_eq!(lab.ping(5, &[], "10.2.0.1"), 5, "{disturbance}");
         }
         // It noticed three times, and not its own work.
-        std::thread::sleep(Duration::from_millis(600));
+        thread::sleep(Duration::from_millis(600));
         assert_eq!(lab.log(Side::Left).matches("somebody has removed").count(), 3);
     };
 

@@ -104,11 +104,10 @@ impl FromStr for Endpoint {
 /// The host that an address stands for.
 fn host(address: IpAddr) -> Result<Host, String> {
     let broadcast = address == IpAddr::V4(std::net::Ipv4Addr::BROADCAST);
-    match address {
-        _ if address.is_unspecified() => Ok(Host::Any),
-        _ if address.is_multicast() || broadcast => Err(format!("{address} is no host's address")),
-        _ => Ok(Host::Address(address)),
+    if address.is_multicast() || broadcast {
+        return Err(format!("{address} is no host's address"));
     }
+    Ok(if address.is_unspecified() { Host::Any } else { Host::Address(address) })
 }
 
 /// A time: plain seconds, or `90s`, `5m`, `1h30m`, `2d`. Zero stands for never.

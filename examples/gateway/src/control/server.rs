@@ -107,11 +107,11 @@ fn converse(stream: &UnixStream, calls: &Sender<Call>, waker: &Waker) -> io::Res
     stream.set_write_timeout(Some(PATIENCE))?;
     let mut lines = BufReader::new(stream.take(LONGEST_LINE));
     loop {
-        let mut line = String::new();
-        if lines.read_line(&mut line)? == 0 {
+        let mut line = Vec::new();
+        if lines.read_until(b'\n', &mut line)? == 0 {
             return Ok(true);
         }
-        let response = match serde_json::from_str(&line) {
+        let response = match serde_json::from_slice(&line) {
             Err(error) => Response::failed(format!("not a request: {error}")),
             Ok(request) => {
                 let (answer, response) = sync_channel(1);

@@ -56,7 +56,7 @@ fn nonsense_is_answered_and_the_connection_goes_on() {
     let stream = UnixStream::connect(folder.path().join("control")).unwrap();
     (&stream)
         .write_all(
-            b"nonsense\n{\"command\":\"up\",\"tunel\":\"net\"}\n{\"command\":\"up\",\"tunnel\":\"net\"}\n",
+            b"nonsense \xff\n{\"command\":\"up\",\"tunel\":\"net\"}\n{\"command\":\"up\",\"tunnel\":\"net\"}\n",
         )
         .unwrap();
     let lines: Vec<String> = BufReader::new(&stream).lines().take(3).map(Result::unwrap).collect();

@@ -148,7 +148,11 @@ impl Running {
             }
             if reload && was_signalled(&mut self.reload) {
                 let outcome = self.reconfigure();
-                tracing::info!(file = %self.file.display(), "{}", outcome.error.as_deref().unwrap_or("reloaded"));
+                let file = self.file.display();
+                match &outcome.error {
+                    None => tracing::info!(%file, "reloaded"),
+                    Some(problem) => tracing::error!("{problem}"),
+                }
             }
         }
     }

@@ -109,35 +109,34 @@ impl Network {
     /// routes that are not theirs, and without them traffic would go around the tunnels in clear.
     pub fn is_disturbed(&mut self) -> bool {
         let Self { netlink, changes, index, table, addresses, routes, rules, .. } = self;
-        changes.drain(|port, message| match message {
-            Message::NewLink(link) => {
-                link.header.index == *index && !link.header.flags.contains(LinkFlags::Up)
+        changes.drain(|port, message| {
+            if let Message::NewLink(link) = message {
+                return link.header.index == *index && !link.header.flags.contains(LinkFlags::Up);
             }
-            _ if port == netlink.port() => false,
-            Message::DelAddress(address) => {
-                let ours = |attribute: &AddressAttribute| match attribute {
-                    AddressAttribute::Local(address) | AddressAttribute::Address(address) => {
-                        addresses.contains(address)
-                    }
-                    _ => false,
+            if port == netlink.port() {
+                return false;
+            }
+            if let Message::DelAddress(gone) = message {
+                return gone.header.index == *index
+                    && gone.attributes.iter().any(|attribute| {
+                        matches!(attribute, AddressAttribute::Local(address) | AddressAttribute::Address(address)
+                            if addresses.contains(address))
+                    });
+            }
+            if let Message::DelRoute(gone) = message {
+                let is_ours = |attribute: &RouteAttribute| {
+                    matches!(attribute, RouteAttribute::Table(found) if *found == *table || *found == *table + 1)
                 };
-                address.header.index == *index && address.attributes.iter().any(ours)
+                return !routes.is_empty() && gone.attributes.iter().any(is_ours);
             }
-            Message::DelRoute(route) => {
-                let ours = |attribute: &RouteAttribute| match attribute {
-                    RouteAttribute::Table(found) => *found == *table || *found == *table + 1,
-                    _ => false,
+            if let Message::DelRule(gone) = message {
+                let is_ours = |attribute: &RuleAttribute| {
+                    matches!(attribute, RuleAttribute::Priority(priority)
+                        if (PRIORITY..PRIORITY + 3).contains(priority))
                 };
-                !routes.is_empty() && route.attributes.iter().any(ours)
+                return !rules.is_empty() && gone.attributes.iter().any(is_ours);
             }
-            Message::DelRule(rule) => {
-                let ours = |attribute: &RuleAttribute| match attribute {
-                    RuleAttribute::Priority(priority) => (PRIORITY..PRIORITY + 3).contains(priority),
-                    _ => false,
-                };
-                !rules.is_empty() && rule.attributes.iter().any(ours)
-            }
-            _ => false,
+            false
         })
     }
 
