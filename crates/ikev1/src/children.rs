@@ -41,6 +41,10 @@ pub(crate) struct Child {
     pub(crate) local: TrafficSelector,
     pub(crate) remote: TrafficSelector,
     pub(crate) state: ChildState,
+    /// The pair that this one was made to replace.
+    pub(crate) replaces: Option<ChildHandle>,
+    /// When it was made.
+    pub(crate) made: Instant,
     /// Whether we started the exchange that made it.
     pub(crate) initiated: bool,
     /// When that exchange began, in the order of the association's exchanges.
@@ -56,6 +60,8 @@ pub(crate) struct Child {
     pub(crate) hard: Option<Instant>,
     /// When a packet came in over it last, as far as we are told.
     pub(crate) heard: Option<Instant>,
+    /// When the outbound SA is used at the latest, if it is held back for some time only.
+    pub(crate) hold: Option<Instant>,
     held_outbound: Option<Box<SaParams>>,
     outbound_installed: bool,
 }
@@ -125,6 +131,8 @@ impl Child {
             local: agreed.local,
             remote: agreed.remote,
             state: ChildState::Pending,
+            replaces: agreed.replaces,
+            made: cx.now,
             initiated: agreed.initiated,
             began: agreed.began,
             ready: agreed.began,
@@ -132,6 +140,7 @@ impl Child {
             soft: soft_time.map(|time| cx.now + time),
             hard: hard_time.map(|time| cx.now + time),
             heard: None,
+            hold: None,
             held_outbound: Some(outbound),
             outbound_installed: false,
         }
@@ -148,10 +157,16 @@ impl Child {
 
     /// Installs the outbound SA if it was held back.
     pub(crate) fn release_outbound(&mut self, cx: &mut Context<'_>) {
+        self.hold = None;
         if let Some(params) = self.held_outbound.take() {
             self.outbound_installed = true;
             cx.event(Event::InstallSa(params));
         }
+    }
+
+    /// Whether packets can be sent over it.
+    pub(crate) const fn is_outbound_installed(&self) -> bool {
+        self.outbound_installed
     }
 
     /// Whether its outbound SA waits for a sign that the peer is ready for it.
@@ -162,6 +177,7 @@ impl Child {
     /// Removes the outbound SA, if it is installed.
     pub(crate) fn remove_outbound(&mut self, cx: &mut Context<'_>, reason: RemoveReason) {
         self.held_outbound = None;
+        self.hold = None;
         if core::mem::take(&mut self.outbound_installed) {
             cx.event(Event::RemoveSa {
                 child: self.handle,
@@ -187,13 +203,10 @@ impl Child {
 
     /// When this pair needs attention next.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        let earliest = |a: Option<Instant>, b: Option<Instant>| match (a, b) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        };
+        let first = |times: [Option<Instant>; 3]| times.into_iter().flatten().min();
         match self.state {
-            ChildState::Installed => earliest(self.soft, self.hard),
-            ChildState::Replaced { until, .. } => earliest(Some(until), self.hard),
+            ChildState::Installed => first([self.soft, self.hard, self.hold]),
+            ChildState::Replaced { until, .. } => first([Some(until), self.hard, self.hold]),
             ChildState::Lingering(until) => Some(until),
             ChildState::Pending => self.hard,
         }

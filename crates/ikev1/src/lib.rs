@@ -27,3 +27,5 @@ mod transaction;
 mod turn;
 mod vendor;
 pub mod wire;
+
+pub use endpoint::Endpoint;

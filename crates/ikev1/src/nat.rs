@@ -1,1 +1,108 @@
-//! NAT traversal as IKEv1 negotiates it (RFC 3947 and the drafts before it).
+//! NAT traversal as phase 1 negotiates it (RFC 3947, and draft-ietf-ipsec-nat-t-ike-02 and -03 before it).
+
+use alloc::vec::Vec;
+use core::net::{IpAddr, SocketAddr};
+
+use ikebana_core::{IkeSpi, Path};
+use ikebana_crypto::{CryptoProvider, digest};
+use ikebana_ike::{Encapsulation, NatSituation};
+use ikebana_proposals::PrfId;
+
+use crate::context::Context;
+use crate::keys::negotiated_digest;
+use crate::vendor::{Vendor, VendorSet};
+use crate::wire::{Payload, PayloadType};
+
+/// Every NAT traversal that we know, the best first.
+pub(crate) const KNOWN: [Vendor; 4] =
+    [Vendor::NatTRfc3947, Vendor::NatTDraft03, Vendor::NatTDraft02N, Vendor::NatTDraft02];
+
+/// Which NAT traversal two sides have in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Method {
+    /// RFC 3947.
+    Standard,
+    /// A draft, whose payloads and encapsulation modes have numbers for private use.
+    Draft(Vendor),
+}
+
+impl Method {
+    /// The best one that the peer knows.
+    pub(crate) fn best(peer: &VendorSet) -> Option<Self> {
+        let best = KNOWN.into_iter().find(|&known| peer.has(known))?;
+        Some(if best == Vendor::NatTRfc3947 { Self::Standard } else { Self::Draft(best) })
+    }
+
+    pub(crate) const fn is_draft(self) -> bool {
+        matches!(self, Self::Draft(_))
+    }
+
+    /// How it is called.
+    pub(crate) const fn vendor(self) -> Vendor {
+        match self {
+            Self::Standard => Vendor::NatTRfc3947,
+            Self::Draft(draft) => draft,
+        }
+    }
+
+    fn payload(self, hash: Vec<u8>) -> Payload {
+        match self {
+            Self::Standard => Payload::NatDetection(hash),
+            Self::Draft(_) => Payload::Unknown { kind: PayloadType::NAT_D_DRAFT, body: hash },
+        }
+    }
+}
+
+/// What NAT-D payloads are computed from, beside addresses.
+#[derive(Clone, Copy)]
+pub(crate) struct Detection {
+    pub(crate) initiator: IkeSpi,
+    pub(crate) responder: IkeSpi,
+    /// The PRF whose hash was negotiated.
+    pub(crate) prf: PrfId,
+}
+
+impl Detection {
+    /// Our NAT-D payloads for a message that goes over `path`: first the peer's end, then ours (RFC 3947 3.2).
+    /// Forcing encapsulation means to look translated.
+    pub(crate) fn payloads(
+        self,
+        cx: &mut Context<'_>,
+        method: Method,
+        path: Path,
+        encapsulation: Encapsulation,
+    ) -> Vec<Payload> {
+        let hashes = (self.hash(cx.provider, path.remote), self.hash(cx.provider, path.local));
+        let (Some(remote), Some(mut local)) = hashes else { return Vec::new() };
+        if encapsulation == Encapsulation::Force {
+            cx.rng.fill_public(&mut local);
+        }
+        Vec::from([method.payload(remote), method.payload(local)])
+    }
+
+    /// What the peer's NAT-D payloads say about the path that their message came on.
+    pub(crate) fn detect(
+        self,
+        provider: &CryptoProvider,
+        path: Path,
+        payloads: &[Vec<u8>],
+    ) -> Option<NatSituation> {
+        let (destination, sources) = payloads.split_first()?;
+        if sources.is_empty() {
+            return None;
+        }
+        let (to, from) = (self.hash(provider, path.local)?, self.hash(provider, path.remote)?);
+        Some(NatSituation { local: *destination != to, remote: !sources.contains(&from) })
+    }
+
+    /// HASH(CKY-I | CKY-R | IP | Port), with the negotiated hash.
+    fn hash(self, provider: &CryptoProvider, socket: SocketAddr) -> Option<Vec<u8>> {
+        let function = negotiated_digest(provider, self.prf).ok()?;
+        let port = socket.port().to_be_bytes();
+        let cookies = (&self.initiator.0, &self.responder.0);
+        Some(match socket.ip() {
+            IpAddr::V4(v4) => digest(function, &[cookies.0, cookies.1, &v4.octets(), &port]),
+            IpAddr::V6(v6) => digest(function, &[cookies.0, cookies.1, &v6.octets(), &port]),
+        })
+    }
+}
