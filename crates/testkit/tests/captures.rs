@@ -52,8 +52,9 @@ fn pcapng(exponent: Option<u8>, units: u64) -> Vec<u8> {
             file.extend(words(&[1, 32, 101 << 16, 0, 0x0009_0001, u32::from(exponent) << 24, 0, 32]));
         }
     }
-    let (high, low) = ((units >> 32) as u32, units as u32);
-    file.extend(words(&[6, 60, 0, high, low, 28, 28]));
+    file.extend(words(&[6, 60, 0]));
+    file.extend(units.to_be_bytes());
+    file.extend(words(&[28, 28]));
     file.extend(packet);
     file.extend(words(&[60]));
     file

@@ -92,9 +92,8 @@ fn pcapng(file: &[u8]) -> Result<Vec<Frame>, CaptureError> {
 /// interface, `if_tsresol`: an exponent of ten or, with the highest bit set, of two. Without it, the unit is a
 /// microsecond.
 fn in_its_units(at: Duration, interface: &InterfaceDescriptionBlock<'_>) -> Duration {
-    let exponent = interface.options.iter().find_map(|option| match option {
-        InterfaceDescriptionOption::IfTsResol(exponent) => Some(*exponent),
-        _ => None,
+    let exponent = interface.options.iter().find_map(|option| {
+        if let InterfaceDescriptionOption::IfTsResol(exponent) = option { Some(*exponent) } else { None }
     });
     let exponent = exponent.unwrap_or(6);
     let base: u128 = if exponent & 0x80 == 0 { 10 } else { 2 };
