@@ -156,6 +156,7 @@ pub use ikebana_core as core;
 pub use ikebana_crypto as crypto;
 pub use ikebana_esp as esp;
 pub use ikebana_ike as ike;
+pub use ikebana_ikev1 as ikev1;
 pub use ikebana_ikev2 as ikev2;
 pub use ikebana_proposals as proposals;
 pub use ikebana_sa_database as sa_database;

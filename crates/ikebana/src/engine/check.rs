@@ -4,7 +4,7 @@ use alloc::string::ToString;
 
 use ikebana_crypto::CryptoProvider;
 use ikebana_ike::XauthRole;
-use ikebana_proposals::{Proposal, ProtocolId, SequenceNumbersId};
+use ikebana_proposals::{Proposal, ProtocolId, SequenceNumbersId, ikev1};
 
 use super::{ConfigError, IkeVersion, Start, TunnelConfig};
 
@@ -54,6 +54,14 @@ pub(super) fn check(config: &TunnelConfig, provider: &CryptoProvider) -> Result<
 fn check_ikev1(config: &TunnelConfig) -> Result<(), ConfigError> {
     let peer = &config.peer;
     let tunnel = || peer.name.clone();
+    let pre_shared_key = ikev1::phase1::Authentication::PRE_SHARED_KEY;
+    let offer = ikev1::offer_phase1(&peer.proposals, pre_shared_key, None);
+    if offer.proposals.iter().all(|proposal| proposal.transforms.is_empty()) {
+        return Err(ConfigError::NotInIkev1 { tunnel: tunnel(), child: None });
+    }
+    if let Some(child) = peer.children.iter().find(|child| ikev1::pfs_groups(&child.proposals).is_empty()) {
+        return Err(ConfigError::NotInIkev1 { tunnel: tunnel(), child: Some(child.name.clone()) });
+    }
     match peer.ikev1.xauth {
         Some(XauthRole::Client) if config.xauth.is_none() => Err(ConfigError::NoXauthUser(tunnel())),
         Some(XauthRole::Server) if config.xauth_users.is_empty() => Err(ConfigError::NoXauthUsers(tunnel())),

@@ -187,8 +187,21 @@ impl Tunnel {
 
     /// Child configurations that no pair serves.
     pub(super) fn missing_children(&self) -> Vec<Arc<ChildConfig>> {
-        let served = |config: &ChildConfig| {
-            self.pairs.values().any(|pair| pair.config.name == config.name && pair.inbound.is_some())
+        let of = |config: &ChildConfig| {
+            let name = config.name.clone();
+            self.pairs.values().filter(move |pair| pair.config.name == name && pair.inbound.is_some())
+        };
+        let served = |config: &ChildConfig| match (self.version, self.known_traffic(config)) {
+            // One SA of IKEv1 has one pair of selectors (RFC 2409 5.5), and lists need several.
+            (IkeVersion::V1, Some((local, remote))) => local.iter().all(|local| {
+                let mut remote = remote.iter();
+                remote.all(|remote| {
+                    let families = local.addresses.is_ipv4() == remote.addresses.is_ipv4();
+                    let serves = |pair: &Pair| overlaps(&pair.local, local) && overlaps(&pair.remote, remote);
+                    !families || of(config).any(serves)
+                })
+            }),
+            (IkeVersion::V1 | IkeVersion::V2, _) => of(config).next().is_some(),
         };
         self.peer.children.iter().filter(|config| !served(config)).cloned().collect()
     }
@@ -234,4 +247,8 @@ impl Tunnel {
         };
         Some((side(&child.local, local)?, side(&child.remote, remote)?))
     }
+}
+
+fn overlaps(selectors: &TrafficSelectors, other: &TrafficSelector) -> bool {
+    selectors.iter().any(|selector| selector.intersect(other).is_some())
 }

@@ -11,7 +11,7 @@ use ikebana_ike::{
     IkeSaHandle, Listener, Output, PeerConfig, QueryId,
 };
 
-use ikebana_ikev2::Endpoint as Ikev1Endpoint;
+use ikebana_ikev1::Endpoint as Ikev1Endpoint;
 
 use super::IkeVersion;
 use super::early::Early;

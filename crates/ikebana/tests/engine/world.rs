@@ -126,7 +126,11 @@ impl World {
         self.engines += 1;
         let rng = Box::new(SeededRng::new(self.seed.wrapping_mul(1_000).wrapping_add(self.engines)));
         let provider = Arc::new(CryptoProvider::rust_crypto());
-        Engine::new(config, provider, rng, Box::new(ShardedSpis::unsharded()))
+        // A stream of its own; which version is spoken is the tunnels' to say.
+        let more =
+            Box::new(SeededRng::new(u64::MAX - self.seed.wrapping_mul(1_000).wrapping_add(self.engines)));
+        let spis = || Box::new(ShardedSpis::unsharded());
+        Engine::new(config, provider, rng, spis()).with_ikev1(more, spis())
     }
 
     pub(crate) fn add_tunnel(&mut self, host: usize, config: TunnelConfig) -> TunnelId {
