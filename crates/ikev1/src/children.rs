@@ -60,6 +60,8 @@ pub(crate) struct Child {
     pub(crate) hard: Option<Instant>,
     /// When a packet came in over it last, as far as we are told.
     pub(crate) heard: Option<Instant>,
+    /// Whether its end has been put off once, because the peer still used it.
+    pub(crate) postponed: bool,
     /// When the outbound SA is used at the latest, if it is held back for some time only.
     pub(crate) hold: Option<Instant>,
     held_outbound: Option<Box<SaParams>>,
@@ -140,6 +142,7 @@ impl Child {
             soft: soft_time.map(|time| cx.now + time),
             hard: hard_time.map(|time| cx.now + time),
             heard: None,
+            postponed: false,
             hold: None,
             held_outbound: Some(outbound),
             outbound_installed: false,

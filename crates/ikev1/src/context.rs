@@ -3,18 +3,10 @@
 use alloc::vec::Vec;
 
 use ikebana_core::{EspSpi, IkeSpi, Path};
-use ikebana_crypto::sha256;
 use ikebana_ike::IkeSaHandle;
 use ikebana_proposals::ikev1::phase2::Protocol;
 
 use crate::fragments;
-
-/// The longest message that is sent in one piece where it could be cut: with the headers of UDP and IPv6 it
-/// makes the smallest packet that every IPv6 link carries whole.
-const LONGEST: usize = 1_280 - 40 - 8 - 4;
-
-/// Octets of a fragment's headers.
-const FRAGMENT_HEADERS: usize = 28 + 8;
 
 /// The endpoint's parts that a connection may use while it handles something.
 pub(crate) type Context<'a> = ikebana_ike::context::Context<'a, Note>;
@@ -51,22 +43,13 @@ impl Route {
 
     /// Queues a message, in fragments if need be.
     pub(crate) fn send(&self, cx: &mut Context<'_>, message: &[u8]) {
-        let longest = match self.fragments {
+        let cut = match self.fragments {
             Fragments::Never => None,
-            Fragments::Long => Some(LONGEST).filter(|longest| message.len() > *longest),
-            Fragments::Always => {
-                Some(LONGEST.min(message.len().div_ceil(2).saturating_add(FRAGMENT_HEADERS)))
-            }
+            Fragments::Long => fragments::split(message, false),
+            Fragments::Always => fragments::split(message, true),
         };
-        // A message that is sent again has the same number, and another one most likely another.
-        let [high, low, ..] = sha256(&[message]);
-        let id = u16::from_be_bytes([high, low]).max(1);
-        match longest.and_then(|longest| fragments::split(message, id, longest)) {
-            Some(parts) => {
-                for part in parts {
-                    cx.transmit(self.path, self.encapsulated, &part);
-                }
-            }
+        match cut {
+            Some(parts) => parts.iter().for_each(|part| cx.transmit(self.path, self.encapsulated, part)),
             None => cx.transmit(self.path, self.encapsulated, message),
         }
     }

@@ -65,6 +65,11 @@ pub(crate) enum End {
     Tell(CloseReason, RemoveReason),
     /// It is over and the peer knows, or nobody is there to be told.
     Silent(CloseReason, RemoveReason),
+    /// The peer did not go on with XAUTH or mode config.
+    Unsettled {
+        /// How often our last message was sent; never if the step was the peer's alone.
+        sent: u32,
+    },
     /// A user could not prove who they are. The peer has been told as XAUTH does.
     Xauth {
         /// Who they said they were.

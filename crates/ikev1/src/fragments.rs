@@ -1,82 +1,124 @@
-//! Messages in fragments (MS-IKEE 2.2.3.1; there is no RFC).
+//! Messages in fragments, as Cisco and Microsoft have it (MS-IKEE 2.2.3.1; there is no RFC).
+//!
+//! A fragment is a message of its own with one payload: a part of the real message, header included. Fragments
+//! are not authenticated; what they amount to is looked at like any message. So what is kept of them is small,
+//! belongs to an exchange that exists, and gives way to what comes later.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::time::Duration;
 
 use ikebana_core::Instant;
-use ikebana_ike::{DropReason, IkeHeader};
+use ikebana_crypto::sha256;
+use ikebana_ike::{DropReason, Flags, HEADER_LEN, IkeHeader};
 
-use crate::wire::{self, Body, FragmentPayload, Payload};
+use crate::wire::{self, Body, FragmentPayload, Payload, PayloadType};
 
-/// How long the parts of a message are waited for.
+/// The most fragments that a message may come in.
+const MOST: u8 = 64;
+
+/// How long the fragments of a message may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Octets of a fragment beside the part of the message: headers of IKE and of the payload, and the payload's own.
-const OVERHEAD: usize = 28 + 8;
+/// UDP payload that every path carries: IPv6 asks for 1280 octets of packet, of which 48 are headers and 4 may be
+/// the non-ESP marker.
+const LONGEST: usize = 1_280 - 48 - 4;
 
-/// A message that comes in parts, one at a time: a part of another one takes its place.
+/// Octets around a part: the IKE header, the generic payload header, and number and flags.
+const AROUND: usize = HEADER_LEN + 4 + 4;
+
+/// A message that comes in fragments.
 #[derive(Default)]
 pub(crate) struct Reassembly {
     id: u16,
+    /// Which one is the last, once it is here.
+    last: Option<u8>,
     parts: BTreeMap<u8, Vec<u8>>,
     octets: usize,
-    /// The number of the last part, once that is here.
-    last: Option<u8>,
-    since: Option<Instant>,
+    until: Option<Instant>,
 }
 
 impl Reassembly {
-    /// Takes in a part. Returns the message if it is whole now.
+    /// Takes in a fragment. Returns the message if that was the last missing one; `limit` is how long it may be.
     ///
     /// # Errors
-    /// The part is one that is here already, or the message becomes longer than `limit` octets.
+    /// [`DropReason::Malformed`] if the fragments contradict each other, [`DropReason::TooLong`] if the message
+    /// is. They are forgotten then.
     pub(crate) fn take(
         &mut self,
         now: Instant,
         limit: usize,
         part: &FragmentPayload,
     ) -> Result<Option<Vec<u8>>, DropReason> {
-        let is_old = self.since.is_none_or(|since| now.saturating_since(since) > PATIENCE);
-        if is_old || self.id != part.id {
-            *self = Self { id: part.id, since: Some(now), ..Self::default() };
+        if part.number > MOST || part.data.is_empty() {
+            return Err(DropReason::Malformed);
+        }
+        // Some peers use one id for every message, so that another content begins another message, too.
+        let is_other = part.id != self.id
+            || self.until.is_some_and(|until| until <= now)
+            || self.parts.get(&part.number).is_some_and(|known| *known != part.data);
+        if is_other {
+            *self = Self::default();
+        }
+        if self.parts.is_empty() {
+            self.id = part.id;
+            self.until = Some(now + PATIENCE);
         }
         if self.parts.contains_key(&part.number) {
-            return Err(DropReason::Retransmission);
+            return Ok(None);
         }
-        let octets = self.octets.saturating_add(part.data.len());
-        if octets > limit {
+        self.octets = self.octets.saturating_add(part.data.len());
+        if self.octets > limit {
             *self = Self::default();
             return Err(DropReason::TooLong);
         }
         if part.is_last {
             self.last = Some(part.number);
         }
-        self.octets = octets;
         self.parts.insert(part.number, part.data.clone());
-        // Numbers count from one, so that there are as many parts as the last one's number says.
-        if self.last.is_none_or(|last| self.parts.len() != usize::from(last)) {
+        let Some(last) = self.last else { return Ok(None) };
+        if self.parts.last_key_value().is_some_and(|(&number, _)| number > last) {
+            *self = Self::default();
+            return Err(DropReason::Malformed);
+        }
+        // The numbers are all different, from one, and none is above the last.
+        if self.parts.len() < usize::from(last) {
             return Ok(None);
         }
-        let whole = core::mem::take(self).parts.into_values().collect::<Vec<_>>().concat();
-        Ok(Some(whole))
+        let parts = core::mem::take(self).parts;
+        Ok(Some(parts.into_values().flatten().collect()))
     }
 }
 
-/// Cuts a message into fragments that are no longer than `longest` octets each. `None` if it cannot be cut in two,
-/// or would have to be cut into too many.
-pub(crate) fn split(message: &[u8], id: u16, longest: usize) -> Option<Vec<Vec<u8>>> {
-    let header = IkeHeader::peek(message).ok()?;
-    let chunk = longest.checked_sub(OVERHEAD).filter(|chunk| *chunk > 0)?;
-    let count = message.len().div_ceil(chunk);
-    if count < 2 {
+/// The fragments of `message`, each a whole message; `None` if it is to be sent as it is. With `always` even a
+/// short message is cut in two.
+pub(crate) fn split(message: &[u8], always: bool) -> Option<Vec<Vec<u8>>> {
+    if message.len() <= LONGEST && !always {
         return None;
     }
-    let count = u8::try_from(count).ok()?;
-    let parts = (1..=count).zip(message.chunks(chunk)).map(|(number, data)| {
-        let is_last = number == count;
+    let header = IkeHeader::peek(message).ok()?;
+    let most = LONGEST.saturating_sub(AROUND);
+    let size = if message.len() <= most { message.len().div_ceil(2) } else { most }.max(1);
+    let parts: Vec<&[u8]> = message.chunks(size).collect();
+    if parts.len() < 2 || parts.len() > usize::from(MOST) {
+        return None;
+    }
+    // The same for the same message, so that fragments of its repetition complete it; never zero.
+    let [first, second, ..] = sha256(&[message]);
+    let id = u16::from_be_bytes([first, second]).max(1);
+    let header = IkeHeader {
+        next_payload: PayloadType::FRAGMENT.0,
+        flags: Flags(header.flags.0 & !Flags::ENCRYPTED),
+        ..header
+    };
+    let count = parts.len();
+    let fragment = |(number, data): (u8, &&[u8])| {
+        let is_last = usize::from(number) == count;
         let part = FragmentPayload { id, number, is_last, data: data.to_vec() };
         wire::encode(&header, &Body::Clear(Vec::from([Payload::Fragment(part)]))).ok()
-    });
-    parts.collect()
+    };
+    (1..).zip(&parts).map(fragment).collect()
 }
+
+#[cfg(test)]
+mod tests;

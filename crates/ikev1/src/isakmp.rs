@@ -1,11 +1,10 @@
 //! One ISAKMP SA as it protects messages: hashes, IV chains, encryption (RFC 2409 5 and appendix B).
-#![allow(dead_code)]
 
 use alloc::vec::Vec;
 
-use ikebana_core::{IkeSpi, Secret};
+use ikebana_core::{IkeSpi, Secret, Writer};
 use ikebana_crypto::{CryptoProvider, ct_eq, prf};
-use ikebana_ike::{DropReason, ExchangeType, Flags, HEADER_LEN, IkeHeader, SaKeys};
+use ikebana_ike::{DropReason, ExchangeType, Flags, IkeHeader, SaKeys};
 use ikebana_proposals::ChildSuite;
 use ikebana_proposals::ikev1::Phase1Suite;
 
@@ -189,12 +188,18 @@ impl Isakmp {
         hashed: Hashed<'_>,
         payloads: &[Payload],
     ) -> Result<Vec<u8>, Unsupported> {
-        let covered = wire::encode_chain(payloads).map_err(|_| Unsupported)?;
-        let hash = self.hash(header.message_id, hashed, &covered);
-        let mut all = Vec::with_capacity(payloads.len().saturating_add(1));
-        all.push(Payload::Hash(hash.expose().to_vec()));
-        all.extend_from_slice(payloads);
-        self.encrypt(iv, header, &all)
+        // It may hold a password, so that no copy of it stays behind.
+        let covered = Secret::new(wire::encode_chain(payloads).map_err(|_| Unsupported)?);
+        let hash = self.hash(header.message_id, hashed, covered.expose());
+        let length = GENERIC_HEADER_LEN.saturating_add(hash.len());
+        let following = payloads.first().map_or(PayloadType::NONE, Payload::kind);
+        let mut writer =
+            Writer::with_capacity(length.saturating_add(covered.len()).saturating_add(MAX_BLOCK));
+        writer.u8(following.0);
+        writer.u8(0);
+        writer.nested_u16("HASH payload", 2, |body| body.bytes(hash.expose()));
+        writer.bytes(covered.expose());
+        self.encrypt_text(iv, header, PayloadType::HASH, writer.finish().map_err(|_| Unsupported)?)
     }
 
     fn encrypt_text(
@@ -205,12 +210,8 @@ impl Isakmp {
         mut text: Vec<u8>,
     ) -> Result<Vec<u8>, Unsupported> {
         let cipher = &self.keys.cipher;
-        // RFC 2409 appendix B: zeros, of which the last octet says how many went before it. There always is one.
-        // Receivers find the end by the payloads' lengths.
-        let padded = text.len().saturating_add(1).next_multiple_of(cipher.block_len());
-        let zeros = padded.saturating_sub(text.len()).saturating_sub(1);
-        text.resize(padded.saturating_sub(1), 0);
-        text.push(u8::try_from(zeros).unwrap_or(0));
+        // RFC 2409 appendix B: zeros up to the next block. Receivers find the end by the payloads' lengths.
+        text.resize(text.len().next_multiple_of(cipher.block_len()), 0);
         cipher.encrypt(iv.as_slice(), &mut text).map_err(|_| Unsupported)?;
         *iv = Iv::last_block(&text, cipher.block_len());
         let header = IkeHeader { next_payload: first.0, ..*header };
@@ -243,6 +244,8 @@ impl Isakmp {
             None => return Err(DropReason::BadIntegrity),
         };
         let covered = text.get(start..end).unwrap_or(&[]).to_vec();
+        // A password may have been in it.
+        drop(Secret::new(text));
         Ok(Opened { header, payloads, hash, covered, next_iv })
     }
 
@@ -281,4 +284,4 @@ impl Isakmp {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,5 +1,4 @@
 //! Key schedule (RFC 2409 5, 5.5 and appendix B).
-#![allow(dead_code)]
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;

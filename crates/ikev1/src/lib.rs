@@ -25,7 +25,7 @@ mod quick;
 mod selectors;
 mod transaction;
 mod turn;
-mod vendor;
+pub mod vendor;
 pub mod wire;
 
 pub use endpoint::Endpoint;

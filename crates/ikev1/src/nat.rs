@@ -14,7 +14,7 @@ use crate::vendor::{Vendor, VendorSet};
 use crate::wire::{Payload, PayloadType};
 
 /// Every NAT traversal that we know, the best first.
-pub(crate) const KNOWN: [Vendor; 4] =
+const KNOWN: [Vendor; 4] =
     [Vendor::NatTRfc3947, Vendor::NatTDraft03, Vendor::NatTDraft02N, Vendor::NatTDraft02];
 
 /// Which NAT traversal two sides have in common.
@@ -23,32 +23,24 @@ pub(crate) enum Method {
     /// RFC 3947.
     Standard,
     /// A draft, whose payloads and encapsulation modes have numbers for private use.
-    Draft(Vendor),
+    Draft,
 }
 
 impl Method {
     /// The best one that the peer knows.
     pub(crate) fn best(peer: &VendorSet) -> Option<Self> {
         let best = KNOWN.into_iter().find(|&known| peer.has(known))?;
-        Some(if best == Vendor::NatTRfc3947 { Self::Standard } else { Self::Draft(best) })
+        Some(if best == Vendor::NatTRfc3947 { Self::Standard } else { Self::Draft })
     }
 
     pub(crate) const fn is_draft(self) -> bool {
-        matches!(self, Self::Draft(_))
-    }
-
-    /// How it is called.
-    pub(crate) const fn vendor(self) -> Vendor {
-        match self {
-            Self::Standard => Vendor::NatTRfc3947,
-            Self::Draft(draft) => draft,
-        }
+        matches!(self, Self::Draft)
     }
 
     fn payload(self, hash: Vec<u8>) -> Payload {
         match self {
             Self::Standard => Payload::NatDetection(hash),
-            Self::Draft(_) => Payload::Unknown { kind: PayloadType::NAT_D_DRAFT, body: hash },
+            Self::Draft => Payload::Unknown { kind: PayloadType::NAT_D_DRAFT, body: hash },
         }
     }
 }

@@ -35,8 +35,7 @@ use ikebana_proposals::{Encryption, KeyExchangeId, Proposal};
 
 use crate::context::Route;
 use crate::isakmp::Isakmp;
-use crate::vendor::{Vendor, VendorSet};
-use crate::wire::Payload;
+use crate::vendor::VendorSet;
 
 pub(crate) use initiator::Initiator;
 pub(crate) use method::accepted as accepted_methods;
@@ -95,17 +94,6 @@ pub(crate) const fn exchange(mode: Phase1Mode) -> ExchangeType {
 
 fn protocol(mode: Phase1Mode, problem: impl Into<String>) -> FailReason {
     FailReason::Protocol { exchange: exchange(mode), problem: problem.into() }
-}
-
-/// What we say we understand. An initiator says it all; a responder answers with the one kind of NAT traversal
-/// that it will use.
-fn announced(nat: &[Vendor], xauth: bool, unity: bool, fragmentation: bool) -> Vec<Payload> {
-    let mut vendors = Vec::from([Vendor::Dpd]);
-    vendors.extend_from_slice(nat);
-    vendors.extend(xauth.then_some(Vendor::Xauth));
-    vendors.extend(unity.then_some(Vendor::Unity));
-    vendors.extend(fragmentation.then_some(Vendor::Fragmentation));
-    vendors.into_iter().map(|vendor| Payload::VendorId(vendor.octets().to_vec())).collect()
 }
 
 /// How long we want an ISAKMP SA to live. Not to say it would leave it to the peer's default, which may be

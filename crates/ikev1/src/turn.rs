@@ -46,11 +46,6 @@ impl Turn {
         &self.octets
     }
 
-    /// How often it was sent.
-    pub(crate) const fn sent(&self) -> u32 {
-        self.sent
-    }
-
     /// When it is to be sent again, or given up.
     pub(crate) const fn deadline(&self) -> Instant {
         self.deadline

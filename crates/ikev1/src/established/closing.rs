@@ -44,20 +44,23 @@ impl Established {
         let (reason, remove, tell) = match end {
             End::Tell(reason, remove) => (Ok(reason), remove, true),
             End::Silent(reason, remove) => (Ok(reason), remove, false),
+            End::Unsettled { sent } => {
+                let exchange = ExchangeType::TRANSACTION;
+                let reason = FailReason::Timeout { exchange, sent, hint: None };
+                (Err((reason, CloseReason::PeerDead { exchange, sent })), RemoveReason::IkeSaGone, true)
+            }
             End::Xauth { user, detail } => {
-                (Err(FailReason::Xauth { user, detail }), RemoveReason::IkeSaGone, true)
+                let close = CloseReason::Protocol("XAUTH failed after phase 1 was renewed".into());
+                (Err((FailReason::Xauth { user, detail }, close)), RemoveReason::IkeSaGone, true)
             }
         };
         let deleted = self.dissolve(cx, remove);
         match (self.announced, reason) {
             (true, Ok(reason)) => cx.event(Event::Closed { ike: self.handle, reason }),
-            (true, Err(_)) => cx.event(Event::Closed {
-                ike: self.handle,
-                reason: CloseReason::Protocol("XAUTH failed after phase 1 was renewed".into()),
-            }),
+            (true, Err((_, reason))) => cx.event(Event::Closed { ike: self.handle, reason }),
             (false, reason) => {
                 cx.stats.failed = cx.stats.failed.saturating_add(1);
-                let reason = reason.err().unwrap_or(FailReason::Cancelled);
+                let reason = reason.err().map_or(FailReason::Cancelled, |(reason, _)| reason);
                 let (peer, path) = (Some(self.peer.name.clone()), self.route.path);
                 cx.event(Event::Failed { ike: self.handle, peer, path, reason });
             }

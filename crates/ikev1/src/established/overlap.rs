@@ -120,12 +120,14 @@ impl Established {
             matches!(heir.state, ChildState::Installed | ChildState::Replaced { .. })
                 && !heir.is_outbound_held()
         });
-        let preferred = heir.is_some_and(|heir| child.heard > heir.heard && child.heard.is_some());
+        // It may be that the peer has lost the new one, or that it cannot decide. It gets another minute.
+        let preferred = !child.postponed && heir.is_some_and(|heir| child.heard > heir.heard);
         let (protocol, inbound) = (protocol_of(&child.suite), child.inbound);
         if !is_good {
             self.restore(cx, old);
         } else if preferred {
             if let Some(child) = self.children.get_mut(&old) {
+                child.postponed = true;
                 child.state = ChildState::Replaced { by, until: cx.now + GRACE };
             }
         } else {

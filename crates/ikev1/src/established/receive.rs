@@ -5,6 +5,7 @@ use ikebana_crypto::sha256;
 use ikebana_ike::{DropReason, ExchangeType, Flags, IkeHeader};
 
 use super::leg::{Fate, Fingerprint, Leg, Step};
+use super::settling::Taken;
 use super::{End, Established};
 use crate::context::{Context, Route};
 use crate::isakmp::{Hashed, Isakmp, Iv, Opened};
@@ -126,9 +127,13 @@ impl Established {
         octets: &[u8],
         fingerprint: Fingerprint,
     ) -> Result<Content, DropReason> {
-        let iv = self.settling.iv(&leg.isakmp, header.message_id)?;
-        let opened = open(&leg.isakmp, iv, octets, Hashed::First)?;
-        Ok(Content::Transaction { opened, fingerprint })
+        match self.settling.take(leg, header.message_id, &fingerprint)? {
+            Taken::Again(answer) => Ok(Content::Again(answer)),
+            Taken::New(iv) => {
+                let opened = open(&leg.isakmp, iv, octets, Hashed::First)?;
+                Ok(Content::Transaction { opened, fingerprint })
+            }
+        }
     }
 
     /// Acts on a message that was verified, and came over `route`.

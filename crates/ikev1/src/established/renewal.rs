@@ -184,8 +184,16 @@ impl Established {
 
     /// The last ISAKMP SA may be gone: what now?
     pub(super) fn bereft(&mut self, cx: &mut Context<'_>) {
+        if self.current().is_some() {
+            return;
+        }
         let lives = |child: &crate::children::Child| !matches!(child.state, ChildState::Lingering(_));
-        if self.current().is_none() && self.initiator && self.children.values().any(lives) {
+        if !self.children.values().any(lives) {
+            // The peer has ended it all, and it is not for us to begin anew.
+            if let Some(mut renewal) = self.renewal.take() {
+                renewal.cancel(cx);
+            }
+        } else if self.initiator {
             self.queue.push(cx.now + BEREFT_WAIT, Work::Renew);
         }
     }

@@ -1,49 +1,150 @@
 //! XAUTH and mode config, which come between phase 1 and anything else.
+//!
+//! What is said is the [`Dialogue`]'s business. Here are the transactions that it is said in: at most one of
+//! ours and one of the peer's at a time, each with a message id and a chain of its own.
 
+use alloc::collections::VecDeque;
 use alloc::string::String;
+use alloc::vec::Vec;
 
-use ikebana_core::{IkeSpi, Instant};
-use ikebana_ike::{Answer, ApiError, DropReason, QueryId};
+use ikebana_core::random::public_u32;
+use ikebana_core::{AddressRange, IkeSpi, Instant, Secret};
+use ikebana_ike::{
+    AddressDemand, Answer, ApiError, Assignment, DropReason, Event, ExchangeType, Query, QueryId, XauthClaim,
+    XauthRequest,
+};
 
-use super::leg::Fingerprint;
+use super::leg::{Fate, Fingerprint, Leg};
 use super::{End, Established};
 use crate::context::Context;
-use crate::isakmp::{Isakmp, Iv, Opened};
+use crate::isakmp::{Hashed, Isakmp, Iv, Opened};
+use crate::transaction::{Act, Dialogue, Terms, wipe};
+use crate::turn::{Overdue, Turn};
+use crate::wire::{Attribute, ConfigPayload, ConfigType, Payload};
+
+/// Answers that are kept for a peer that has missed them.
+const REMEMBERED: usize = 8;
+
+/// A transaction of ours, which waits for the peer.
+struct Ours {
+    id: u32,
+    /// What the answer is decrypted with.
+    iv: Iv,
+    turn: Turn,
+}
+
+/// A transaction of the peer's, which waits for the application.
+struct Theirs {
+    id: u32,
+    /// What our answer is encrypted with.
+    iv: Iv,
+    identifier: u16,
+    fingerprint: Fingerprint,
+}
 
 /// What is to be settled before child SAs are made.
 #[derive(Default)]
-pub(super) struct Settling {}
+pub(super) struct Settling {
+    dialogue: Option<Dialogue>,
+    /// Our cookie of the ISAKMP SA that it runs over.
+    cookie: IkeSpi,
+    ours: Option<Ours>,
+    theirs: Option<Theirs>,
+    query: Option<QueryId>,
+    /// Messages of the peer's, with what they were answered.
+    answered: VecDeque<(Fingerprint, Vec<u8>)>,
+    /// When the peer must have made the step that is its.
+    deadline: Option<Instant>,
+    /// Who the user is, once that is proven.
+    user: Option<String>,
+    assigned: Option<Assignment>,
+    given: Option<Assignment>,
+}
+
+/// How a message of a transaction is to be taken.
+pub(super) enum Taken {
+    /// It was answered before, with this.
+    Again(Vec<u8>),
+    /// It is to be decrypted with this.
+    New(Iv),
+}
 
 impl Settling {
     /// Whether child SAs may be made.
-    pub(super) const fn is_settled(&self) -> bool {
-        true
+    pub(super) fn is_settled(&self) -> bool {
+        self.dialogue.as_ref().is_none_or(Dialogue::is_settled)
     }
 
-    /// What the next message of a transaction is decrypted with.
-    pub(super) fn iv(&self, _: &Isakmp, _: u32) -> Result<Iv, DropReason> {
-        Err(DropReason::UnexpectedExchange)
+    /// What to do with a message of a transaction.
+    pub(super) fn take(&self, leg: &Leg, id: u32, fingerprint: &Fingerprint) -> Result<Taken, DropReason> {
+        if let Some((_, answer)) = self.answered.iter().find(|(of, _)| of == fingerprint) {
+            return Ok(Taken::Again(answer.clone()));
+        }
+        // Who the user is, is proven over the newest ISAKMP SA, and nothing that an older one says changes it.
+        if leg.isakmp.local_cookie() != self.cookie || matches!(leg.fate, Fate::Gone(_)) {
+            return Err(DropReason::UnexpectedExchange);
+        }
+        if let Some(ours) = self.ours.as_ref().filter(|ours| ours.id == id) {
+            return Ok(Taken::New(ours.iv));
+        }
+        if self.theirs.is_some() {
+            return Err(DropReason::StillWorking);
+        }
+        if leg.knows(id) {
+            return Err(DropReason::OutsideWindow);
+        }
+        Ok(Taken::New(leg.isakmp.exchange_iv(id)))
     }
 
-    pub(super) const fn deadline(&self) -> Option<Instant> {
-        None
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let turn = self.ours.as_ref().map(|ours| ours.turn.deadline());
+        turn.into_iter().chain(self.deadline).min()
     }
 
-    pub(super) fn cancel(&mut self, _: &mut Context<'_>) {}
+    /// Forgets what is under way.
+    pub(super) fn cancel(&mut self, cx: &mut Context<'_>) {
+        if let Some(query) = self.query.take() {
+            cx.withdraw(query);
+        }
+        self.dialogue = None;
+        self.ours = None;
+        self.theirs = None;
+        self.deadline = None;
+        self.answered.clear();
+    }
 }
 
 impl Established {
     /// Begins what has to be settled over the newest ISAKMP SA; `first` if it is the association's first one.
-    pub(super) fn settle(&mut self, cx: &mut Context<'_>, _xauth: bool, first: bool) -> Option<End> {
-        if first {
-            self.settled(cx, None);
-        }
-        None
+    pub(super) fn settle(&mut self, cx: &mut Context<'_>, xauth: bool, first: bool) -> Option<End> {
+        self.settling.cancel(cx);
+        let leg = self.legs.last()?;
+        self.settling.cookie = leg.isakmp.local_cookie();
+        let mut dialogue = Dialogue::new(Terms {
+            xauth: self.peer.ikev1.xauth.filter(|_| xauth),
+            request: self.peer.request.clone(),
+            assigns: self.peer.assigns_addresses,
+            mode: self.peer.ikev1.mode_config,
+            user: self.settling.user.clone().filter(|_| !first),
+            assigned: self.settling.assigned.clone(),
+            given: self.settling.given.clone(),
+        });
+        let acts = dialogue.start();
+        self.settling.dialogue = Some(dialogue);
+        self.act(cx, acts)
     }
 
     /// All is settled: the association is established.
-    fn settled(&mut self, cx: &mut Context<'_>, user: Option<String>) {
-        self.announce(cx, user);
+    fn settled(&mut self, cx: &mut Context<'_>) {
+        self.settling.deadline = None;
+        self.settling.user = self.settling.dialogue.as_ref().and_then(Dialogue::user).cloned();
+        if self.announced {
+            return;
+        }
+        self.announce(cx, self.settling.user.clone());
+        if let Some(assignment) = self.settling.assigned.clone() {
+            cx.event(Event::Assigned { ike: self.handle, assignment });
+        }
         if self.initiator {
             for config in self.peer.children.clone() {
                 self.want(cx, &config, None);
@@ -54,12 +155,36 @@ impl Established {
     /// A message of a transaction.
     pub(super) fn transacted(
         &mut self,
-        _: &mut Context<'_>,
-        _: IkeSpi,
-        _: Opened,
-        _: Fingerprint,
+        cx: &mut Context<'_>,
+        cookie: IkeSpi,
+        mut opened: Opened,
+        fingerprint: Fingerprint,
     ) -> Option<End> {
-        None
+        let id = opened.header.message_id;
+        // Passwords may be in it.
+        drop(Secret::new(core::mem::take(&mut opened.covered)));
+        let mut payload = opened.payloads.into_iter().find_map(|payload| match payload {
+            Payload::Config(payload) => Some(payload),
+            _ => None,
+        })?;
+        let acts = if self.settling.ours.as_ref().is_some_and(|ours| ours.id == id) {
+            if !matches!(payload.kind, ConfigType::REPLY | ConfigType::ACK) {
+                wipe(payload.attributes);
+                return None;
+            }
+            self.settling.ours = None;
+            self.settling.dialogue.as_mut()?.replied(&mut payload)
+        } else {
+            if !matches!(payload.kind, ConfigType::REQUEST | ConfigType::SET) {
+                wipe(payload.attributes);
+                return None;
+            }
+            self.leg_mut(cookie)?.remember(id);
+            let (iv, identifier) = (opened.next_iv, payload.identifier);
+            self.settling.theirs = Some(Theirs { id, iv, identifier, fingerprint });
+            self.settling.dialogue.as_mut()?.asked(&mut payload)
+        };
+        self.act(cx, acts)
     }
 
     /// Takes in an answer of the application's.
@@ -69,10 +194,125 @@ impl Established {
         query: QueryId,
         answer: Answer,
     ) -> Result<Option<End>, ApiError> {
-        self.answer_renewal(cx, query, answer)
+        if self.settling.query != Some(query) {
+            return self.answer_renewal(cx, query, answer);
+        }
+        let dialogue = self.settling.dialogue.as_mut().ok_or(ApiError::NoSuchQuery)?;
+        let acts = dialogue.answered(answer)?;
+        self.settling.query = None;
+        let end = self.act(cx, acts);
+        Ok(end.or_else(|| self.pump(cx)))
     }
 
-    pub(super) fn age_settling(&mut self, _: &mut Context<'_>) -> Option<End> {
+    /// Repeats our message, or gives up.
+    pub(super) fn age_settling(&mut self, cx: &mut Context<'_>) -> Option<End> {
+        let (route, plan) = (self.route, self.peer.retransmission);
+        if let Some(ours) = &mut self.settling.ours {
+            match ours.turn.overdue(cx, &plan) {
+                Overdue::NotYet => {}
+                Overdue::Repeat => route.send(cx, ours.turn.octets()),
+                Overdue::GiveUp { sent } => {
+                    self.settling.ours = None;
+                    return Some(End::Unsettled { sent });
+                }
+            }
+        }
+        if self.settling.deadline.is_some_and(|deadline| deadline <= cx.now) {
+            self.settling.deadline = None;
+            return Some(End::Unsettled { sent: 0 });
+        }
         None
     }
+
+    /// Does what the dialogue wants.
+    fn act(&mut self, cx: &mut Context<'_>, acts: Vec<Act>) -> Option<End> {
+        let mut end = None;
+        for act in acts {
+            match act {
+                Act::Open(kind, attributes) => self.open_transaction(cx, kind, attributes),
+                Act::Answer(kind, attributes) => self.answer_transaction(cx, kind, attributes),
+                Act::AskCredentials { message, wants_passcode } => {
+                    let (ike, peer) = (self.handle, self.peer.clone());
+                    let request = XauthRequest { ike, peer, message, wants_passcode };
+                    self.settling.query = Some(cx.ask(self.handle, Query::XauthCredentials(request)));
+                }
+                Act::AskVerdict { user, password } => {
+                    let (ike, peer, remote_id) = (self.handle, self.peer.clone(), self.remote_id.clone());
+                    let claim = XauthClaim { ike, peer, remote_id, user, password };
+                    self.settling.query = Some(cx.ask(self.handle, Query::XauthVerify(claim)));
+                }
+                Act::AskAddress(wanted) => {
+                    let (ike, peer, remote_id) = (self.handle, self.peer.clone(), self.remote_id.clone());
+                    let demand = AddressDemand { ike, peer, remote_id, wanted };
+                    self.settling.query = Some(cx.ask(self.handle, Query::AssignAddress(demand)));
+                }
+                Act::Assigned(assignment) => {
+                    if !assignment.addresses.is_empty() {
+                        self.ends.local = singles(&assignment);
+                    }
+                    if self.announced {
+                        let assignment = assignment.clone();
+                        cx.event(Event::Assigned { ike: self.handle, assignment });
+                    }
+                    self.settling.assigned = Some(assignment);
+                }
+                Act::Given(assignment) => {
+                    if !assignment.addresses.is_empty() {
+                        self.ends.remote = singles(&assignment);
+                    }
+                    self.settling.given = Some(assignment);
+                }
+                Act::Settled => self.settled(cx),
+                Act::Failed { user, detail } => end = Some(End::Xauth { user, detail }),
+            }
+        }
+        if self.settling.query.is_none() {
+            // What the peer has asked is answered by now, or will never be.
+            self.settling.theirs = None;
+        }
+        let waits = self.settling.dialogue.as_ref().is_some_and(Dialogue::waits_for_peer);
+        self.settling.deadline = waits.then(|| cx.now + self.peer.retransmission.patience());
+        end
+    }
+
+    fn open_transaction(&mut self, cx: &mut Context<'_>, kind: ConfigType, attributes: Vec<Attribute>) {
+        let identifier = u16::try_from(public_u32(cx.rng) >> 16).unwrap_or(0);
+        let plan = self.peer.retransmission;
+        let Some(leg) = self.leg_mut(self.settling.cookie) else { return };
+        let id = leg.new_id(cx);
+        let mut iv = leg.isakmp.exchange_iv(id);
+        let payload = ConfigPayload { kind, identifier, attributes };
+        let Some(octets) = seal(&leg.isakmp, id, &mut iv, payload) else { return };
+        self.transmit(cx, self.route, &octets);
+        let turn = Turn::new(cx, &plan, octets);
+        self.settling.ours = Some(Ours { id, iv, turn });
+    }
+
+    fn answer_transaction(&mut self, cx: &mut Context<'_>, kind: ConfigType, attributes: Vec<Attribute>) {
+        let Some(theirs) = self.settling.theirs.take() else { return };
+        let Theirs { id, mut iv, identifier, fingerprint } = theirs;
+        let Some(leg) = self.leg_mut(self.settling.cookie) else { return };
+        let payload = ConfigPayload { kind, identifier, attributes };
+        let Some(octets) = seal(&leg.isakmp, id, &mut iv, payload) else { return };
+        self.transmit(cx, self.route, &octets);
+        if self.settling.answered.len() >= REMEMBERED {
+            self.settling.answered.pop_front();
+        }
+        self.settling.answered.push_back((fingerprint, octets));
+    }
+}
+
+/// A message with `payload`, which is wiped.
+fn seal(isakmp: &Isakmp, id: u32, iv: &mut Iv, payload: ConfigPayload) -> Option<Vec<u8>> {
+    let header = isakmp.header(ExchangeType::TRANSACTION, id);
+    let payload = [Payload::Config(payload)];
+    let octets = isakmp.seal_with_hash(iv, &header, Hashed::First, &payload).ok();
+    let [Payload::Config(ConfigPayload { attributes, .. })] = payload else { return octets };
+    wipe(attributes);
+    octets
+}
+
+/// The addresses of an assignment, as selectors have them.
+fn singles(assignment: &Assignment) -> Vec<AddressRange> {
+    assignment.addresses.iter().copied().map(AddressRange::single).collect()
 }

@@ -21,12 +21,12 @@ use ikebana_proposals::ikev1::{Phase1Suite, SaPayload, offer_phase1, only_group,
 
 use super::halves::Halves;
 use super::parts::{Parts, header, sa_body};
-use super::{Step, announced, exchange, identity, method, offered_life, protocol, usable};
+use super::{Step, exchange, identity, method, offered_life, protocol, usable};
 use crate::context::{Context, Route};
 use crate::isakmp::{Isakmp, Iv};
 use crate::nat;
 use crate::turn::{Overdue, Turn};
-use crate::vendor::VendorSet;
+use crate::vendor::{self, Announcement, VendorSet};
 use crate::wire::{self, Body, IdPayload, NotifyType, Payload};
 
 /// An attempt of ours.
@@ -129,7 +129,7 @@ impl Initiator {
             payloads.push(Payload::Nonce(nonce.clone()));
             payloads.push(Payload::Id(identity::payload(&peer.local_id)));
         }
-        payloads.extend(own_vendors(&peer));
+        payloads.extend(announced(&peer));
         let cookie = cx.ike_spi(handle);
         let head = header(cookie, IkeSpi::ZERO, exchange(mode));
         let message = wire::encode(&head, &Body::Clear(payloads));
@@ -385,8 +385,9 @@ impl Initiator {
 }
 
 /// What we say we understand.
-fn own_vendors(peer: &PeerConfig) -> Vec<Payload> {
+fn announced(peer: &PeerConfig) -> Vec<Payload> {
     let xauth = peer.ikev1.xauth.is_some();
     let unity = xauth || !peer.request.is_empty() || peer.assigns_addresses;
-    announced(&nat::KNOWN, xauth, unity, peer.ikev1.fragmentation != Fragmentation::Never)
+    let fragmentation = peer.ikev1.fragmentation != Fragmentation::Never;
+    vendor::announce(Announcement { xauth, unity, fragmentation })
 }

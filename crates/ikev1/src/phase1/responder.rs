@@ -26,11 +26,11 @@ use ikebana_proposals::ikev1::{Phase1Suite, SaPayload, select_phase1};
 
 use super::halves::Halves;
 use super::parts::{header, refusal};
-use super::{Replay, Step, announced, exchange, method, protocol, usable};
+use super::{Replay, Step, exchange, method, protocol, usable};
 use crate::context::{Context, Fragments, Route};
 use crate::isakmp::{Isakmp, Iv};
 use crate::nat::{Detection, Method};
-use crate::vendor::{Vendor, VendorSet};
+use crate::vendor::{self, Announcement, VendorSet};
 use crate::wire::{IdPayload, NotifyType, Payload};
 
 pub(crate) use opening::Opening;
@@ -109,11 +109,6 @@ enum Evidence {
 }
 
 impl Responder {
-    /// Our cookie, and the peer's.
-    pub(crate) const fn cookies(&self) -> (IkeSpi, IkeSpi) {
-        (self.cookie, self.peer_cookie)
-    }
-
     pub(crate) const fn path(&self) -> Path {
         self.route.path
     }
@@ -329,8 +324,8 @@ impl Responder {
     /// What the peer is told that we understand.
     fn announced(&self) -> Vec<Payload> {
         let xauth = method::has_xauth(self.suite.authentication);
-        let nat: Vec<Vendor> = Method::best(&self.vendors).into_iter().map(Method::vendor).collect();
-        announced(&nat, xauth, xauth, self.vendors.fragments())
+        let what = Announcement { xauth, unity: xauth, fragmentation: true };
+        vendor::announce_to(what, &self.vendors)
     }
 
     /// The peer has said who it is.

@@ -84,15 +84,6 @@ impl Opening {
         })
     }
 
-    /// The peer's cookie.
-    pub(crate) const fn cookie(&self) -> IkeSpi {
-        self.header.initiator_spi
-    }
-
-    pub(crate) const fn fingerprint(&self) -> [u8; 32] {
-        self.fingerprint
-    }
-
     /// Whether strangers may begin like this at all.
     pub(crate) const fn is_welcome(&self, listener: &Ikev1Listener) -> bool {
         match self.mode {
