@@ -3,7 +3,6 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use ikebana_core::IkeSpi;
 use ikebana_crypto::sha256;
 use ikebana_ike::{
     DropReason, ExchangeType, FailReason, Flags, IkeHeader, IkeSaHandle, Ikev1Listener, Listener,
