@@ -7,6 +7,7 @@ use ikebana_core::{EspSpi, Instant, Path};
 use ikebana_ike::{ChildHandle, ExchangeType, IkeHeader, IkeSaHandle, RemoveReason};
 use ikebana_testkit::{LinkConfig, Network};
 
+use super::spy::Spy;
 use super::toy::open_provider;
 use super::{ADDRESSES, Host, Seen, Setup, hosts, peer_config};
 
@@ -57,6 +58,8 @@ pub(crate) struct Duel {
     gap_allowed: bool,
     last_used: BTreeMap<(usize, EspSpi), Instant>,
     looked_at: [usize; 2],
+    /// The messages of main mode that were delivered, each once.
+    first_messages: Vec<Vec<u8>>,
 }
 
 impl Duel {
@@ -75,6 +78,7 @@ impl Duel {
             gap_allowed: true,
             last_used: BTreeMap::new(),
             looked_at: [0, 0],
+            first_messages: vec![],
         }
     }
 
@@ -181,6 +185,10 @@ impl Duel {
 
     /// Delivers a message that was held.
     pub(crate) fn release(&mut self, held: &Held) {
+        let message = held.message().to_vec();
+        if held.kind() == ExchangeType::IDENTITY_PROTECTION && !self.first_messages.contains(&message) {
+            self.first_messages.push(message);
+        }
         self.release_raw(held);
     }
 
@@ -389,6 +397,11 @@ impl Duel {
             self.close(0);
         }
         self.assert_down();
+    }
+
+    /// Somebody who knows the keys of the first ISAKMP SA, once that is there.
+    pub(crate) fn spy(&self, key: &str) -> Option<Spy> {
+        (self.first_messages.len() >= 6).then(|| Spy::new(&self.first_messages, key))
     }
 
     /// What both hosts have said.

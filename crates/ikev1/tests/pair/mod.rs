@@ -3,6 +3,7 @@
 
 mod duel;
 mod host;
+pub(crate) mod spy;
 #[path = "../../../ikev2/tests/pair/toy.rs"]
 pub(crate) mod toy;
 
