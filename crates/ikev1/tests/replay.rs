@@ -295,7 +295,7 @@ fn peer_config(recording: &Recording, a: bool) -> PeerConfig {
         })],
         lifetime: Lifetime { hard_time: life.map(Duration::from_secs), ..Lifetime::UNLIMITED },
         liveness: None,
-        encapsulation: Encapsulation::Force,
+        encapsulation: Encapsulation::Auto,
         nat_keepalive: Duration::from_secs(20),
         retransmission: Retransmission::default(),
         request: vec![],
@@ -317,7 +317,7 @@ impl Player {
                 from: vec![],
                 proposals: peer.proposals.clone(),
                 prefer: Prefer::Local,
-                encapsulation: Encapsulation::Force,
+                encapsulation: Encapsulation::Auto,
                 ikev1: Ikev1Listener { main: true, aggressive: true, pre_shared_key: true, xauth: false },
             }],
             ..EndpointConfig::default()
