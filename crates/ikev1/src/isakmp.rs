@@ -210,8 +210,9 @@ impl Isakmp {
         mut text: Vec<u8>,
     ) -> Result<Vec<u8>, Unsupported> {
         let cipher = &self.keys.cipher;
-        // RFC 2409 appendix B: zeros up to the next block. Receivers find the end by the payloads' lengths.
-        text.resize(text.len().next_multiple_of(cipher.block_len()), 0);
+        // RFC 2409 appendix B: there always is padding, and its last octet says how long it is. Hardly anybody
+        // writes or reads that number: like them, we pad with zeros, and find the end by the payloads' lengths.
+        text.resize(text.len().saturating_add(1).next_multiple_of(cipher.block_len()), 0);
         cipher.encrypt(iv.as_slice(), &mut text).map_err(|_| Unsupported)?;
         *iv = Iv::last_block(&text, cipher.block_len());
         let header = IkeHeader { next_payload: first.0, ..*header };

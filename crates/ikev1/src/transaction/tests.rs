@@ -6,7 +6,7 @@ use ikebana_core::AddressRange;
 use ikebana_ike::XauthCredentials;
 
 use super::*;
-use crate::wire::{AttributeValue, ConfigAttribute};
+use crate::wire::{self, AttributeValue, ConfigAttribute};
 
 fn terms(xauth: Option<XauthRole>) -> Terms {
     Terms { xauth, ..Terms::default() }
@@ -243,4 +243,78 @@ fn values_that_make_no_sense_are_left_out() {
     assert_eq!((given.prefix_ipv4, given.dns.len()), (None, 16));
     assert_eq!(given.subnets, [subnet("10.1.0.0", 16)]);
     assert_eq!(addresses::accepted(&[], &set), None);
+}
+
+/// The attributes of the recorded session's transactions, in order, with who sent them.
+fn recorded() -> Vec<ConfigPayload> {
+    let text = include_str!("../../tests/captures/v1-main-xauth-psk-modecfg.json");
+    let root: serde_json::Value = serde_json::from_str(text).unwrap();
+    let frames = root["frames"].as_array().unwrap().iter();
+    let transactions = frames.filter(|frame| frame["hdr"]["xchg"] == 6);
+    transactions
+        .map(|frame| {
+            let digits = frame["plaintext"].as_str().unwrap();
+            let octet = |at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap();
+            let text: Vec<u8> = (0..digits.len()).step_by(2).map(octet).collect();
+            let (payloads, _) = wire::parse_chain(wire::PayloadType::HASH, &text).unwrap();
+            payloads
+                .into_iter()
+                .find_map(|payload| match payload {
+                    wire::Payload::Config(payload) => Some(payload),
+                    _ => None,
+                })
+                .unwrap()
+        })
+        .collect()
+}
+
+#[test]
+fn a_recorded_server_is_content_with_our_client() {
+    let [mut ask, reply, mut set, ack, request, mut given] = recorded().try_into().unwrap();
+    let request_list = vec![AddressRequest::Ipv4, AddressRequest::DnsIpv4];
+    let mut client = Dialogue::new(Terms { request: request_list, ..terms(Some(XauthRole::Client)) });
+    assert!(client.start().is_empty());
+    assert!(matches!(client.asked(&mut ask).as_slice(), [Act::AskCredentials { wants_passcode: false, .. }]));
+    let acts = client.answered(credentials("alice", b"Wonder1and")).unwrap();
+    let [Act::Answer(ConfigType::REPLY, attributes)] = acts.as_slice() else { panic!("no reply") };
+    assert_eq!(*attributes, reply.attributes, "what the recorded client said");
+    let acts = client.asked(&mut set);
+    let [Act::Answer(ConfigType::ACK, attributes), Act::Open(ConfigType::REQUEST, ours)] = acts.as_slice()
+    else {
+        panic!("no acknowledgement")
+    };
+    assert_eq!(*attributes, ack.attributes);
+    assert_eq!(ours[0], request.attributes[0]);
+    let acts = client.replied(&mut given);
+    let [Act::Assigned(assignment), Act::Settled] = acts.as_slice() else { panic!("no addresses") };
+    assert_eq!(assignment.addresses, ["10.33.0.1".parse::<IpAddr>().unwrap()]);
+    assert_eq!(assignment.dns, ["10.22.0.53".parse::<IpAddr>().unwrap()]);
+}
+
+#[test]
+fn a_recorded_client_is_content_with_our_server() {
+    let [ask, mut reply, set, mut ack, mut request, given] = recorded().try_into().unwrap();
+    let mut server = Dialogue::new(Terms { assigns: true, ..terms(Some(XauthRole::Server)) });
+    let acts = server.start();
+    let [Act::Open(ConfigType::REQUEST, attributes)] = acts.as_slice() else { panic!("no request") };
+    assert_eq!(*attributes, ask.attributes, "what the recorded server said");
+    let acts = server.replied(&mut reply);
+    let [Act::AskVerdict { user, password }] = acts.as_slice() else { panic!("no question") };
+    assert!(user == "alice" && password.ct_eq(b"Wonder1and"));
+    let acts = server.answered(Answer::XauthVerdict(true)).unwrap();
+    let [Act::Open(ConfigType::SET, attributes)] = acts.as_slice() else { panic!("no status") };
+    assert_eq!(*attributes, set.attributes);
+    assert!(matches!(server.replied(&mut ack).as_slice(), [Act::Settled]));
+    let acts = server.asked(&mut request);
+    assert!(matches!(acts.as_slice(), [Act::AskAddress(wanted)] if wanted.len() == 1));
+    let chosen = Assignment {
+        addresses: vec!["10.33.0.1".parse().unwrap()],
+        dns: vec!["10.22.0.53".parse().unwrap()],
+        ..Assignment::default()
+    };
+    let acts = server.answered(Answer::Address(Some(chosen))).unwrap();
+    let [Act::Given(_), Act::Answer(ConfigType::REPLY, attributes)] = acts.as_slice() else {
+        panic!("no addresses")
+    };
+    assert_eq!(*attributes, given.attributes);
 }
