@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use ikebana_core::{EspSpi, Instant, Lifetime, Path, TrafficSelector, TrafficSelectors};
+use ikebana_core::{EspSpi, IkeSpi, Instant, Lifetime, Path, TrafficSelector, TrafficSelectors};
 use ikebana_ike::{
     ChildConfig, ChildHandle, Direction, Event, IkeSaHandle, Mode, RemoveReason, SaKeys, SaParams,
 };
@@ -43,6 +43,8 @@ pub(crate) struct Child {
     pub(crate) state: ChildState,
     /// The pair that this one was made to replace.
     pub(crate) replaces: Option<ChildHandle>,
+    /// Our cookie of the ISAKMP SA that it was made over.
+    pub(crate) over: IkeSpi,
     /// When it was made.
     pub(crate) made: Instant,
     /// Whether we started the exchange that made it.
@@ -80,6 +82,8 @@ pub(crate) struct Agreed {
     pub(crate) inbound_keys: SaKeys,
     pub(crate) outbound_keys: SaKeys,
     pub(crate) replaces: Option<ChildHandle>,
+    /// Our cookie of the ISAKMP SA that it is made over.
+    pub(crate) over: IkeSpi,
     /// The limits as negotiated, jitter already drawn.
     pub(crate) lifetime: Lifetime,
     pub(crate) initiated: bool,
@@ -134,6 +138,7 @@ impl Child {
             remote: agreed.remote,
             state: ChildState::Pending,
             replaces: agreed.replaces,
+            over: agreed.over,
             made: cx.now,
             initiated: agreed.initiated,
             began: agreed.began,

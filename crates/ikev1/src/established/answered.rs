@@ -7,7 +7,7 @@ use ikebana_core::IkeSpi;
 use ikebana_ike::{ChildConfig, ChildFailure, ChildHandle, RemoveReason};
 
 use super::Established;
-use super::leg::{Fingerprint, Step};
+use super::leg::{Fate, Fingerprint, Step};
 use crate::children::{Child, ChildState};
 use crate::context::Context;
 use crate::isakmp::Opened;
@@ -67,18 +67,24 @@ impl Established {
         }
     }
 
-    /// The newest pair in use that is for what the peer asks for: the peer replaces it, though IKEv1 has no way
-    /// of saying so.
+    /// The oldest pair in use that is for what the peer asks for: the peer replaces it, though IKEv1 has no way
+    /// of saying so. One that was made over another ISAKMP SA that is still in use belongs to another association
+    /// of the peer's; here both are one.
     fn predecessor(&self, accepted: &Accepted) -> Option<ChildHandle> {
         let agreed = &accepted.agreed;
+        let belongs_elsewhere = |over: IkeSpi| {
+            let is_other = |leg: &super::Leg| leg.isakmp.local_cookie() == over && leg.fate == Fate::Live;
+            over != agreed.over && self.legs.iter().any(is_other)
+        };
         let is_same = |child: &&Child| {
             child.state == ChildState::Installed
                 && child.config.name == agreed.config.name
                 && child.suite.protocol == agreed.suite.protocol
                 && child.local == agreed.local
                 && child.remote == agreed.remote
+                && !belongs_elsewhere(child.over)
         };
-        self.children.values().rev().find(is_same).map(|child| child.handle)
+        self.children.values().find(is_same).map(|child| child.handle)
     }
 
     /// Whether the exchange would make a pair in place of another one.

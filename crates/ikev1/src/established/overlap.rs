@@ -45,14 +45,13 @@ impl Established {
     /// A new pair is in use. What it replaces begins to go.
     pub(super) fn resolve(&mut self, cx: &Context<'_>, new: ChildHandle) {
         let Some(child) = self.children.get(&new) else { return };
-        let (initiated, began, replaces) = (child.initiated, child.began, child.replaces);
+        let (began, replaces) = (child.began, child.replaces);
         let mut replaced = Vec::new();
         let mut lost = None;
         for twin in self.children.values().filter(|twin| twin.is_twin_of(child)) {
             match twin.state {
                 ChildState::Installed if replaces == Some(twin.handle) => replaced.push(twin.handle),
-                // The peer can mean any of them, and one is enough.
-                ChildState::Installed if twin.ready < began && !initiated => replaced.push(twin.handle),
+                // One that was there before and is not replaced is there for a reason of its own.
                 ChildState::Installed if twin.ready < began => {}
                 // Both were in the making at once.
                 ChildState::Installed if twin.lowest_nonce < child.lowest_nonce => replaced.push(twin.handle),
@@ -209,11 +208,33 @@ impl Established {
                         self.confirm(cx, heir);
                         self.retire(cx, handle);
                     }
-                    None => self.child_gone(cx, handle, RemoveReason::Peer),
+                    None => self.installed_deleted_by_peer(cx, handle),
                 }
             }
         }
         true
+    }
+
+    /// The peer deleted a pair that we know of no replacement for. If there is another one for its traffic, that
+    /// is what the peer replaced it by, and what we took to be replaced by that one is not.
+    fn installed_deleted_by_peer(&mut self, cx: &mut Context<'_>, handle: ChildHandle) {
+        let Some(child) = self.children.get(&handle) else { return };
+        let is_heir = |other: &&Child| {
+            other.is_twin_of(child) && other.state == ChildState::Installed && !other.is_outbound_held()
+        };
+        let Some((heir, by_peer)) =
+            self.children.values().rev().find(is_heir).map(|heir| (heir.handle, !heir.initiated))
+        else {
+            self.child_gone(cx, handle, RemoveReason::Peer);
+            return;
+        };
+        let mistaken = self.children.values().find(|other| {
+            by_peer && matches!(other.state, ChildState::Replaced { by, .. } if by == heir)
+        });
+        if let Some(mistaken) = mistaken.map(|mistaken| mistaken.handle) {
+            self.restore(cx, mistaken);
+        }
+        self.retire(cx, handle);
     }
 
     /// A pair is gone at once; what it had replaced is in use again.

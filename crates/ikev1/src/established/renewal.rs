@@ -19,9 +19,6 @@ use crate::phase1::{Initiator as Phase1, Phase1Done, Step as Phase1Step};
 /// How long an ISAKMP SA that we have renewed stays beside the new one.
 const OVERLAP: Duration = Duration::from_secs(2);
 
-/// How long we wait for a peer to delete the ISAKMP SA that it has renewed, before we do.
-const GRACE: Duration = Duration::from_secs(60);
-
 /// How long a failed renewal waits for the next attempt.
 const FAILED_WAIT: Duration = Duration::from_secs(20);
 
@@ -145,14 +142,8 @@ impl Established {
 
     /// The peer has renewed phase 1 by an attempt of its own.
     pub(crate) fn join(&mut self, cx: &mut Context<'_>, done: Phase1Done) -> Option<End> {
-        // What came about while the attempt was under way is not what it renews. Both sides may have started
-        // at the same time, and if each took the other's for old, none would be left.
-        let concurrent = cx.config.limits.half_open_timeout;
-        for leg in self.legs.iter_mut().filter(|leg| leg.fate == Fate::Live) {
-            if cx.now.saturating_since(leg.made) > concurrent {
-                leg.fate = Fate::Superseded(cx.now + GRACE);
-            }
-        }
+        // The peer deletes what it has renewed. If it does not, the old one may belong to another association of
+        // its own, which here is the same.
         let end = self.renewed(cx, done);
         end.or_else(|| self.pump(cx))
     }

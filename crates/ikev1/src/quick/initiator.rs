@@ -230,6 +230,7 @@ impl Initiator {
             inbound_keys,
             outbound_keys,
             replaces: self.rekeys,
+            over: isakmp.local_cookie(),
             lifetime,
             initiated: true,
             began: self.began,

@@ -175,6 +175,7 @@ impl Accepted {
             inbound_keys,
             outbound_keys,
             replaces: None,
+            over: isakmp.local_cookie(),
             lifetime,
             initiated: false,
             began: allowed.began,
