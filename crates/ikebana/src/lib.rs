@@ -102,6 +102,18 @@
 //! time, one of the two IKE SAs goes. Whatever two sides disagree on is in [`Event::Down`] and
 //! [`Event::Problem`], and in [`TunnelStatus::cause`], with both sides' values.
 //!
+//! # IKEv1
+//!
+//! RFC 9395 deprecates it, and it is off: an engine speaks it only if it was made
+//! [with it](Engine::with_ikev1), and only to peers whose tunnel [says so](TunnelConfig::version). A tunnel of
+//! IKEv1 does what one of IKEv2 does, and is started, stopped, retried and reported in the same way;
+//! [`TunnelConfig::over_ikev1`] makes one. Its peer's modes, XAUTH and mode config are in
+//! [`PeerConfig::ikev1`](ikebana_ike::PeerConfig). What differs:
+//!
+//! * A key is chosen by address in main mode, before the peer says who it is: of the tunnels that fit, the one
+//!   that is open to the fewest addresses.
+//! * One SA has one pair of selectors, so a child with lists of them becomes several pairs of SAs.
+//!
 //! # What can be relied on
 //!
 //! * The engine never blocks, and does not allocate for a packet of an established tunnel.
@@ -125,7 +137,6 @@
 //!
 //! # What is not supported
 //!
-//! * **IKEv1** in the engine; the codec is in a crate of its own.
 //! * **Authentication** other than by pre-shared keys: no certificates, no EAP.
 //! * **AH**, IP compression, IPTFS, TFC padding, ESP in TCP. [`Engine::add_tunnel`] refuses AH.
 //! * **MOBIKE**: a peer behind a NAT is followed when the NAT moves it, but a host that changes its own address has

@@ -29,13 +29,14 @@ pub enum FailReason {
         detail: String,
     },
     /// The peer did not answer.
-    #[error("no answer to {exchange} after {sent} transmissions; is the peer up, and UDP open on the way?")]
+    #[error("no answer to {exchange} after {sent} transmissions; {}", guess(hint.as_deref()))]
     Timeout {
         /// What was asked.
         exchange: ExchangeType,
         /// How often it was sent.
         sent: u32,
-        /// An unauthenticated complaint that arrived meanwhile; worth knowing, not to be believed.
+        /// What may be the reason, such as an unauthenticated complaint that arrived meanwhile: worth knowing, not
+        /// to be believed.
         hint: Option<String>,
     },
     /// The peer stopped before it authenticated.
@@ -378,6 +379,11 @@ pub enum ApiError {
     /// A message of ours does not fit its length fields.
     #[error("cannot encode: {0}")]
     Encode(#[from] WireError),
+}
+
+/// What to look at first when there is no answer.
+fn guess(hint: Option<&str>) -> &str {
+    hint.unwrap_or("is the peer up, and UDP open on the way?")
 }
 
 fn list(groups: &[KeyExchangeId]) -> String {

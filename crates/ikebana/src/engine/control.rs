@@ -95,7 +95,9 @@ impl Engine {
         tunnel.failures = 0;
         match tunnel.activity {
             Activity::Idle | Activity::Waiting(_) => self.connect(id),
-            Activity::Connecting(_) | Activity::Up => {}
+            Activity::Connecting(_) => {}
+            // What nobody missed while the tunnel was unwanted may be missing.
+            Activity::Up => self.ask_for_children(id),
         }
         self.settle();
         Ok(())

@@ -115,6 +115,11 @@ impl Engine {
                 }
                 self.problem(id, cause);
             }
+            E::IkeRekeyFailed { ike, reason } => {
+                // The endpoint tries again by itself while the old keys last.
+                let id = self.by_ike.get(&ike).copied();
+                self.problem(id, reason.to_string());
+            }
             E::Failed { ike, reason, peer, path } => self.failed(ike, &reason, peer.as_deref(), path),
             E::Closed { ike, reason } => self.closed(ike, &reason),
             _ => {}

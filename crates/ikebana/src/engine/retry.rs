@@ -226,7 +226,7 @@ impl Engine {
         }
     }
 
-    fn ask_for_children(&mut self, id: TunnelId) {
+    pub(super) fn ask_for_children(&mut self, id: TunnelId) {
         let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
         let Some(ike) = tunnel.ike() else { return };
         let missing = tunnel.missing_children();

@@ -18,6 +18,7 @@ mod coming_up;
 mod dead_peer;
 mod diagnosis;
 mod early;
+mod ikev1;
 mod inner_side;
 mod lifetimes;
 mod modes;
