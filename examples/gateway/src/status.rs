@@ -63,6 +63,12 @@ impl State {
 pub struct IkeStatus {
     /// 1 or 2.
     pub version: u8,
+    /// Of IKEv1, how phase 1 is done: `main` or `aggressive`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase1: Option<String>,
+    /// Of IKEv1, the user of XAUTH.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub xauth_user: Option<String>,
     /// The initiator's SPI, in hex.
     pub spi_i: String,
     /// The responder's SPI, in hex.
@@ -153,6 +159,13 @@ impl TunnelStatus {
             };
             let age = humantime::format_duration(std::time::Duration::from_secs(ike.age_s));
             write!(text, "  {} {role} {}  {}  {age}{nat}", ike.local, ike.remote, ike.suite)?;
+            if let Some(mode) = &ike.phase1 {
+                write!(text, "  IKEv1 {mode} mode")?;
+            }
+            if let Some(user) = &ike.xauth_user {
+                // Whatever a peer called itself; it must not write to the terminal.
+                write!(text, "  user {user:?}")?;
+            }
         }
         if self.retries > 0 {
             write!(text, "  {} attempts", self.retries)?;
@@ -199,6 +212,8 @@ pub(crate) mod tests {
     pub(crate) fn example() -> Status {
         let ike = IkeStatus {
             version: 2,
+            phase1: None,
+            xauth_user: None,
             spi_i: "0011223344556677".to_owned(),
             spi_r: "8899aabbccddeeff".to_owned(),
             suite: "aes128-sha256-modp2048".to_owned(),
@@ -260,6 +275,20 @@ dropped        2  esp: replay
 ";
         assert_eq!(example().table(), expected);
         assert_eq!(Status::default().table(), "no tunnels are configured\n");
+    }
+
+    #[test]
+    fn what_ikev1_has_besides_is_in_the_table() {
+        let mut status = example();
+        status.tunnels.truncate(1);
+        if let Some(ike) = &mut status.tunnels[0].ike {
+            ike.version = 1;
+            ike.phase1 = Some("aggressive".to_owned());
+            ike.xauth_user = Some("alice\x1b[31m".to_owned());
+        }
+        let table = status.table();
+        let (line, _) = table.split_once('\n').unwrap();
+        assert!(line.ends_with("NAT there  IKEv1 aggressive mode  user \"alice\\u{1b}[31m\""), "{line}");
     }
 
     #[test]

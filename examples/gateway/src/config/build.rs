@@ -14,6 +14,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 use tracing_subscriber::EnvFilter;
 
+use super::ikev1::{self, Keys};
 use super::patience::{self, Patience};
 use super::problem::{Report, hint};
 use super::{
@@ -224,7 +225,19 @@ fn tunnel(raw: Spanned<raw::Tunnel>, report: &mut Report<'_>) -> Option<Tunnel> 
         report,
     );
     let psk = psk(raw.psk, raw.psk_file, &name, &span, report);
-    let (preset, proposals, esp_proposals) = suites(raw.preset, raw.proposals, raw.esp_proposals, report);
+    let (preset, proposals, esp_proposals) =
+        suites(version, raw.preset, raw.proposals, raw.esp_proposals, report);
+    let keys = Keys {
+        aggressive: raw.aggressive,
+        xauth: raw.xauth,
+        user: raw.xauth_user,
+        password: raw.xauth_password,
+        password_file: raw.xauth_password_file,
+        users: raw.xauth_users,
+        mode_config: raw.mode_config,
+        fragmentation: raw.fragmentation,
+    };
+    let ikev1 = ikev1::read(keys, version, &TunnelPlace { name: &name, span: &span }, report);
     let dynamic = || vec![SelectorTemplate::DYNAMIC];
     Some(Tunnel {
         line,
@@ -236,6 +249,7 @@ fn tunnel(raw: Spanned<raw::Tunnel>, report: &mut Report<'_>) -> Option<Tunnel> 
             id.parse::<IdentityPattern>().map_err(|error| error.to_string())
         }),
         psk: psk?,
+        ikev1,
         proposals,
         esp_proposals,
         preset,
@@ -267,6 +281,18 @@ fn tunnel(raw: Spanned<raw::Tunnel>, report: &mut Report<'_>) -> Option<Tunnel> 
         name,
         start,
     })
+}
+
+/// Where a tunnel is in the file, for what is wrong with it as a whole.
+pub(super) struct TunnelPlace<'a> {
+    name: &'a str,
+    span: &'a Range<usize>,
+}
+
+impl TunnelPlace<'_> {
+    pub(super) fn error(&self, report: &mut Report<'_>, what: &str) {
+        report.error(self.span.clone(), format!("tunnel {:?} {what}", self.name));
+    }
 }
 
 const STARTS: [(&str, Start); 3] =
@@ -332,6 +358,7 @@ fn psk(
 type Suites = (Option<Preset>, Vec<Proposal>, Vec<Proposal>);
 
 fn suites(
+    version: IkeVersion,
     preset: Option<Spanned<String>>,
     ike: Option<Vec<Spanned<String>>>,
     esp: Option<Vec<Spanned<String>>>,
@@ -346,8 +373,14 @@ fn suites(
                      with: fn(&str) -> Result<Proposal, KeywordError>| {
         non_empty(list(list_of, report, |text| with(text.trim()).map_err(|error| error.to_string())))
     };
-    let ike = parse(ike, Proposal::ike).unwrap_or_else(|| fallback.ike());
-    let esp = parse(esp, Proposal::esp).unwrap_or_else(|| fallback.child());
+    let ike = parse(ike, Proposal::ike).unwrap_or_else(|| match version {
+        IkeVersion::V1 => fallback.ikev1(),
+        IkeVersion::V2 => fallback.ike(),
+    });
+    let esp = parse(esp, Proposal::esp).unwrap_or_else(|| match version {
+        IkeVersion::V1 => fallback.ikev1_child(),
+        IkeVersion::V2 => fallback.child(),
+    });
     (preset, ike, esp)
 }
 
@@ -428,7 +461,7 @@ pub(super) fn number<T: TryFrom<i64>>(
     report.value(raw.span(), number.ok_or_else(message))
 }
 
-fn text<T>(
+pub(super) fn text<T>(
     raw: Option<Spanned<String>>,
     report: &mut Report<'_>,
     parse: impl FnOnce(&str) -> Result<T, String>,

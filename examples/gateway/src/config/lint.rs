@@ -11,7 +11,7 @@ use ikebana_ike::config::{Mode, SelectorTemplate};
 use ikebana_proposals::{EncryptionId, IntegrityId, KeyExchangeId, Preset, PrfId, Proposal};
 
 use super::problem::Report;
-use super::{Config, IkeVersion, Problem, Problems, Psk, Severity, Tunnel, value};
+use super::{Config, IkeVersion, Problem, Problems, Psk, Severity, Tunnel, ikev1, value};
 
 /// AWS keeps these for itself (Site-to-Site VPN user guide, tunnel options).
 const AWS_RESERVED: [Ipv4Addr; 7] = [
@@ -58,7 +58,7 @@ pub(super) fn readable_by_others(file: &Path) -> Option<String> {
     (mode & 0o077 != 0).then(|| {
         let path = file.display();
         format!(
-            "{path} holds a pre-shared key and others may read it (mode {:o}); chmod 600 {path}",
+            "{path} holds a key or password and others may read it (mode {:o}); chmod 600 {path}",
             mode & 0o777
         )
     })
@@ -71,7 +71,7 @@ fn errors(tunnel: &Tunnel, earlier: &[Tunnel]) -> Vec<String> {
         found.push(format!("there are two tunnels named {name:?}; the first is in line {}", other.line));
     }
     if tunnel.ike == IkeVersion::V1 {
-        found.push(format!("tunnel {name:?}: ike = 1 is not supported by this version; use ike = 2"));
+        found.extend(ikev1::errors(tunnel));
     }
     if let (Some(local), Some(remote)) = (tunnel.local.address(), tunnel.remote.address()) {
         if local.is_ipv4() != remote.is_ipv4() {
@@ -111,6 +111,9 @@ fn warnings(tunnel: &Tunnel, earlier: &[Tunnel]) -> Vec<String> {
                 weak.join(", ")
             ));
         }
+    }
+    if tunnel.ike == IkeVersion::V1 {
+        found.extend(ikev1::warnings(tunnel, earlier));
     }
     if tunnel.dpd_delay.is_none() {
         found.push(format!("tunnel {name:?}: with dpd_delay = 0 a peer that vanishes is never noticed"));

@@ -15,6 +15,7 @@
 //! also reads the file and the key files that it names.
 
 mod build;
+mod ikev1;
 mod lint;
 mod patience;
 mod problem;
@@ -34,6 +35,7 @@ use ikebana_proposals::{Preset, Proposal};
 use zeroize::Zeroizing;
 
 pub(crate) use build::LONGEST_PACKET;
+pub use ikev1::{Ikev1, Users, Xauth};
 pub(crate) use problem::hint;
 pub use problem::{Problem, Problems, Severity};
 pub use value::{Endpoint, Host, selector_text};
@@ -115,6 +117,8 @@ pub struct Tunnel {
     pub remote_id: Option<IdentityPattern>,
     /// The pre-shared key.
     pub psk: Psk,
+    /// What only IKEv1 has.
+    pub ikev1: Ikev1,
     /// IKE proposals, the best first.
     pub proposals: Vec<Proposal>,
     /// ESP proposals, the best first.
@@ -159,12 +163,8 @@ impl Tunnel {
     /// Whether another tunnel is the same but for its place in the file.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
-        let same_key = match (&self.psk, &other.psk) {
-            (Psk::Key(ours), Psk::Key(theirs)) => ours.ct_eq(theirs.expose()),
-            (Psk::File(ours), Psk::File(theirs)) => ours == theirs,
-            (Psk::Key(_), Psk::File(_)) | (Psk::File(_), Psk::Key(_)) => false,
-        };
-        same_key
+        self.psk.is_same(&other.psk)
+            && self.ikev1.is_same(&other.ikev1)
             && (&self.name, self.ike, self.mode, self.start)
                 == (&other.name, other.ike, other.mode, other.start)
             && (&self.local, &self.remote) == (&other.local, &other.remote)
@@ -219,6 +219,15 @@ pub enum Psk {
 }
 
 impl Psk {
+    /// Whether another one is the same, as far as it has been read.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Key(ours), Self::Key(theirs)) => ours.ct_eq(theirs.expose()),
+            (Self::File(ours), Self::File(theirs)) => ours == theirs,
+            (Self::Key(_), Self::File(_)) | (Self::File(_), Self::Key(_)) => false,
+        }
+    }
+
     /// The key, if it has been read.
     #[must_use]
     pub const fn key(&self) -> Option<&Secret> {
@@ -264,7 +273,7 @@ pub fn load(file: &Path) -> Result<(Config, Problems), Problems> {
             Psk::File(name) => {
                 let path = folder.join(name);
                 let readable = lint::readable_by_others(&path);
-                match read_psk(&path) {
+                match read_secret(&path, "psk_file") {
                     Ok(secret) => {
                         lint::key_of(tunnel, &secret, &mut problems);
                         tunnel.psk = Psk::Key(secret);
@@ -277,21 +286,50 @@ pub fn load(file: &Path) -> Result<(Config, Problems), Problems> {
         if let Some(message) = readable {
             problems.0.push(lint::at(tunnel, Severity::Warning, message));
         }
+        read_users(tunnel, folder, &mut problems);
     }
     problems.0.sort_by_key(|problem| (problem.line, problem.column));
     problems.0.dedup();
     if problems.has_errors() { Err(problems) } else { Ok((config, problems)) }
 }
 
-/// Reads a key file: one line as `psk` would have it.
-fn read_psk(path: &Path) -> Result<Secret, String> {
+/// Reads a file with one key or password: one line as `psk` would have it.
+fn read_secret(path: &Path, named: &str) -> Result<Secret, String> {
     let text =
-        read_text(path).map_err(|error| format!("psk_file {} cannot be read: {error}", path.display()))?;
+        read_text(path).map_err(|error| format!("{named} {} cannot be read: {error}", path.display()))?;
     let key = text.trim_end_matches(['\r', '\n']);
     if key.contains(['\r', '\n']) {
-        return Err(format!("psk_file {} has more than one line", path.display()));
+        return Err(format!("{named} {} has more than one line", path.display()));
     }
-    value::psk(key).map_err(|error| format!("psk_file {}: {error}", path.display()))
+    value::psk(key).map_err(|error| format!("{named} {}: {error}", path.display()))
+}
+
+/// Reads the passwords of XAUTH that are in files of their own.
+fn read_users(tunnel: &mut Tunnel, folder: &Path, problems: &mut Problems) {
+    let (path, read) = match &mut tunnel.ikev1.xauth {
+        Some(Xauth::Client { password, .. }) => {
+            let Psk::File(name) = password else { return };
+            let path = folder.join(name);
+            let read = read_secret(&path, "xauth_password_file").map(|secret| *password = Psk::Key(secret));
+            (path, read)
+        }
+        Some(Xauth::Server(users)) => {
+            let Users::File(name) = users else { return };
+            let path = folder.join(name);
+            let text = read_text(&path)
+                .map_err(|error| format!("xauth_users {} cannot be read: {error}", path.display()));
+            let read =
+                text.and_then(|text| ikev1::users_of(&text, &path)).map(|all| *users = Users::Here(all));
+            (path, read)
+        }
+        None => return,
+    };
+    if let Err(message) = read {
+        problems.0.push(lint::at(tunnel, Severity::Error, message));
+    }
+    if let Some(message) = lint::readable_by_others(&path) {
+        problems.0.push(lint::at(tunnel, Severity::Warning, message));
+    }
 }
 
 /// Reads a file as far as a file of ours can be long: a device or a pipe in its place must not take all memory.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error as _, Visitor};
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error as _, MapAccess, Visitor};
 use toml::Spanned;
 
 type Text = Option<Spanned<String>>;
@@ -80,6 +80,43 @@ pub(super) struct Tunnel {
     pub(super) replay_window: Option<Spanned<i64>>,
     pub(super) mtu: Option<Spanned<i64>>,
     pub(super) vips: Texts,
+    pub(super) aggressive: Option<Spanned<bool>>,
+    pub(super) xauth: Text,
+    pub(super) xauth_user: Text,
+    pub(super) xauth_password: Text,
+    pub(super) xauth_password_file: Text,
+    pub(super) xauth_users: Option<Spanned<Users>>,
+    pub(super) mode_config: Text,
+    pub(super) fragmentation: Text,
+}
+
+/// Users with their passwords, or the file that has them.
+pub(super) enum Users {
+    Table(Vec<(String, String)>),
+    File(String),
+}
+
+impl<'de> Deserialize<'de> for Users {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct UsersVisitor;
+        impl<'de> Visitor<'de> for UsersVisitor {
+            type Value = Users;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a table as in { alice = \"password\" }, or a file's name")
+            }
+            fn visit_str<E>(self, value: &str) -> Result<Users, E> {
+                Ok(Users::File(value.to_owned()))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Users, A::Error> {
+                let mut users = Vec::new();
+                while let Some(user) = map.next_entry()? {
+                    users.push(user);
+                }
+                Ok(Users::Table(users))
+            }
+        }
+        deserializer.deserialize_any(UsersVisitor)
+    }
 }
 
 /// A number, or a number with a unit.

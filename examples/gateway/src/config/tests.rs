@@ -2,6 +2,8 @@ use std::os::unix::fs::PermissionsExt;
 
 use super::*;
 
+mod ikev1;
+
 const SMALL: &str = r#"
 [[tunnel]]
 name = "net"
@@ -211,7 +213,6 @@ fn a_bad_value_is_an_error_with_its_line() {
         ("local_ts = [\"::/0\"]\nremote_ts = [\"10.0.0.0/8\"]", "no address family in common"),
         ("mtu = 100", "not from 576"),
         ("vips = [\"any\"]", "no IP address"),
-        ("ike = 1", "not supported by this version"),
         ("ike = 3", "not from 1 to 2"),
         ("psk_file = \"other\"", "exclude each other"),
         ("name = \"twice\"", "duplicate key"),

@@ -1,7 +1,7 @@
 //! `ikebana demo`: two gateways and two hosts in one process, without privileges and without a network.
 //!
 //! ```text
-//! host 10.1.0.1 -- gateway == loopback UDP: IKEv2, ESP in UDP == gateway -- host 10.2.0.1
+//! host 10.1.0.1 -- gateway == loopback UDP: IKE, ESP in UDP == gateway -- host 10.2.0.1
 //! ```
 //!
 //! Each gateway is an engine of its own in a thread of its own; the hosts are smoltcp IP stacks. What travels
@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
-use ikebana::{Start, TunnelConfig};
+use ikebana::{IkeVersion, Start, TunnelConfig};
 use ikebana_core::Secret;
 use ikebana_ike::Encapsulation;
 use ikebana_proposals::{Preset, Proposal};
@@ -48,22 +48,39 @@ pub struct DemoArgs {
     /// A preset (modern, aws, aws-minimum, azure, gcp), or IKE and ESP proposals: aes128-sha256-ecp256/aes128gcm16
     #[arg(long, default_value = "modern", value_parser = parse_suite)]
     suite: Suite,
+    /// The version of IKE
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=2))]
+    ike: u8,
 }
 
 #[derive(Clone, Debug)]
-struct Suite {
-    ike: Vec<Proposal>,
-    esp: Vec<Proposal>,
+enum Suite {
+    Preset(Preset),
+    Pair(Box<[Proposal; 2]>),
+}
+
+impl Suite {
+    /// Proposals for IKE of this version, and for ESP.
+    fn proposals(&self, version: IkeVersion) -> (Vec<Proposal>, Vec<Proposal>) {
+        match (self, version) {
+            (Self::Preset(preset), IkeVersion::V1) => (preset.ikev1(), preset.ikev1_child()),
+            (Self::Preset(preset), IkeVersion::V2) => (preset.ike(), preset.child()),
+            (Self::Pair(pair), _) => {
+                let [ike, esp] = &**pair;
+                (vec![ike.clone()], vec![esp.clone()])
+            }
+        }
+    }
 }
 
 fn parse_suite(text: &str) -> Result<Suite, String> {
     if let Ok(preset) = text.parse::<Preset>() {
-        return Ok(Suite { ike: preset.ike(), esp: preset.child() });
+        return Ok(Suite::Preset(preset));
     }
     let (ike, esp) = text.split_once('/').ok_or("neither a preset nor two proposals as in IKE/ESP")?;
     let ike = Proposal::ike(ike).map_err(|error| error.to_string())?;
     let esp = Proposal::esp(esp).map_err(|error| error.to_string())?;
-    Ok(Suite { ike: vec![ike], esp: vec![esp] })
+    Ok(Suite::Pair(Box::new([ike, esp])))
 }
 
 /// Runs the demo, and says whether all went well.
@@ -182,9 +199,11 @@ fn tunnel(
     let addresses = (local.ip(), remote.unwrap_or(local).ip());
     let mut tunnel =
         TunnelConfig::site_to_site("demo", addresses, pick(NAMES), pick(NETWORKS), key.expose())?;
-    tunnel.peer.proposals.clone_from(&arguments.suite.ike);
+    tunnel.version = if arguments.ike == 1 { IkeVersion::V1 } else { IkeVersion::V2 };
+    let (ike, esp) = arguments.suite.proposals(tunnel.version);
+    tunnel.peer.proposals = ike;
     let child = tunnel.peer.children.first_mut().context("a site-to-site tunnel has a child")?;
-    Arc::make_mut(child).proposals.clone_from(&arguments.suite.esp);
+    Arc::make_mut(child).proposals = esp;
     // Without privileges there is no native ESP.
     tunnel.peer.encapsulation = Encapsulation::Force;
     tunnel.remote = remote;
@@ -205,7 +224,15 @@ mod tests {
 
     #[test]
     fn a_short_demo_loses_nothing() {
-        let arguments = DemoArgs { seconds: 1, suite: parse_suite("modern").unwrap() };
+        let arguments = DemoArgs { seconds: 1, suite: parse_suite("modern").unwrap(), ike: 2 };
+        let report = measure(&arguments).unwrap();
+        assert_eq!(report.complaints(), Vec::<String>::new(), "{report}");
+        assert_eq!((report.child_rekeys, report.ike_rekeys), (1, 1));
+    }
+
+    #[test]
+    fn a_short_demo_over_ikev1_loses_nothing_either() {
+        let arguments = DemoArgs { seconds: 1, suite: parse_suite("aws").unwrap(), ike: 1 };
         let report = measure(&arguments).unwrap();
         assert_eq!(report.complaints(), Vec::<String>::new(), "{report}");
         assert_eq!((report.child_rekeys, report.ike_rekeys), (1, 1));
@@ -213,9 +240,11 @@ mod tests {
 
     #[test]
     fn a_suite_is_a_preset_or_a_pair_of_proposals() {
-        assert_eq!(parse_suite("aws").unwrap().ike, Preset::Aws.ike());
+        let aws = parse_suite("aws").unwrap();
+        assert_eq!(aws.proposals(IkeVersion::V2).0, Preset::Aws.ike());
+        assert_eq!(aws.proposals(IkeVersion::V1).0, Preset::Aws.ikev1());
         let both = parse_suite("aes128-sha256-ecp256/aes128gcm16").unwrap();
-        assert_eq!(both.esp[0].to_string(), "aes128gcm16");
+        assert_eq!(both.proposals(IkeVersion::V1).1[0].to_string(), "aes128gcm16");
         assert!(parse_suite("aes128gcm16").unwrap_err().contains("IKE/ESP"));
         assert!(parse_suite("aes128-sha256-ecp256/aes129").is_err());
     }

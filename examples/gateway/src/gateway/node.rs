@@ -44,10 +44,12 @@ impl Node {
     #[must_use]
     pub fn new(config: EngineConfig, sockets: Sockets) -> Self {
         let provider = Arc::new(CryptoProvider::rust_crypto());
-        let spis = Box::new(ShardedSpis::unsharded());
+        let spis = || Box::new(ShardedSpis::unsharded());
+        let engine = Engine::new(config, provider, Box::new(OsRandom), spis());
         Self {
             clock: Clock::start(),
-            engine: Engine::new(config, provider, Box::new(OsRandom), spis),
+            // Which of them speaks IKEv1, if any does, is the tunnels' to say.
+            engine: engine.with_ikev1(Box::new(OsRandom), spis()),
             sockets,
             arrivals: Arrivals::default(),
             unsent: 0,

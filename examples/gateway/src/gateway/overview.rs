@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ikebana::{Engine, TunnelState};
-use ikebana_ike::Mode;
+use ikebana_ike::{Mode, Phase1Mode};
 use ikebana_proposals::ProtocolId;
 
 use super::tunnels::Entry;
@@ -31,7 +31,15 @@ pub(super) fn tunnel(entry: &Entry, engine: Option<&ikebana::TunnelStatus>) -> T
 
 fn ike(ike: &ikebana::IkeStatus) -> IkeStatus {
     IkeStatus {
-        version: 2,
+        version: if ike.ike.is_ikev1() { 1 } else { 2 },
+        phase1: ike.phase1.map(|mode| {
+            match mode {
+                Phase1Mode::Main => "main",
+                Phase1Mode::Aggressive => "aggressive",
+            }
+            .to_owned()
+        }),
+        xauth_user: ike.xauth_user.clone(),
         spi_i: ike.initiator_spi.to_string(),
         spi_r: ike.responder_spi.to_string(),
         suite: ike.suite.to_string(),

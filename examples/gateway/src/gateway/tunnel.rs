@@ -9,11 +9,12 @@ use ikebana::{DeadPeerAction, TunnelConfig};
 use ikebana_core::datagram::IKE_PORT;
 use ikebana_core::{AddressRange, Identity, IdentityPattern, Secret};
 use ikebana_ike::{
-    AddressRequest, Assignment, Authentication, ChildConfig, Encapsulation, Liveness, PeerConfig, Uniqueness,
+    AddressRequest, Assignment, Authentication, ChildConfig, Encapsulation, Ikev1Peer, Liveness, PeerConfig,
+    Uniqueness, XauthCredentials, XauthRole,
 };
 use ikebana_proposals::Prefer;
 
-use crate::config::{DpdAction, Pool, Psk, Start, Tunnel};
+use crate::config::{DpdAction, IkeVersion, Pool, Psk, Start, Tunnel, Users, Xauth};
 
 /// RFC 3948 4 suggests it.
 const NAT_KEEPALIVE: Duration = Duration::from_secs(20);
@@ -80,18 +81,26 @@ pub(super) fn for_engine(
         retransmission: tunnel.retransmission,
         request,
         assigns_addresses: !assign.is_empty(),
-        uniqueness: Uniqueness::InitialContact,
-        ikev1: ikebana::ike::Ikev1Peer::default(),
+        uniqueness: match tunnel.ikev1.xauth_role() {
+            // A whole group of users has one identity and one key.
+            Some(XauthRole::Server) => Uniqueness::Keep,
+            Some(XauthRole::Client) | None => Uniqueness::InitialContact,
+        },
+        ikev1: Ikev1Peer {
+            phase1: tunnel.ikev1.phase1,
+            xauth: tunnel.ikev1.xauth_role(),
+            mode_config: tunnel.ikev1.mode_config,
+            fragmentation: tunnel.ikev1.fragmentation,
+        },
     };
-    let psk = match &tunnel.psk {
-        Psk::Key(key) => key.duplicate(),
-        // The configuration was loaded, so key files have been read; without a key nothing authenticates.
-        Psk::File(_) => Secret::new(Vec::new()),
-    };
+    let (xauth, xauth_users) = users(tunnel);
     TunnelConfig {
-        version: ikebana::IkeVersion::V2,
+        version: match tunnel.ike {
+            IkeVersion::V1 => ikebana::IkeVersion::V1,
+            IkeVersion::V2 => ikebana::IkeVersion::V2,
+        },
         peer,
-        pre_shared_key: psk,
+        pre_shared_key: secret(&tunnel.psk),
         local,
         remote: remote.map(|address| SocketAddr::new(address, tunnel.remote.port.unwrap_or(IKE_PORT))),
         // From its remote address, wherever that moves, or from anywhere.
@@ -109,8 +118,29 @@ pub(super) fn for_engine(
         path_mtu: PATH_MTU,
         outer: OuterPolicy::default(),
         assign,
-        xauth: None,
-        xauth_users: Vec::new(),
+        xauth,
+        xauth_users,
+    }
+}
+
+fn secret(key: &Psk) -> Secret {
+    match key {
+        Psk::Key(key) => key.duplicate(),
+        // The configuration was loaded, so key files have been read; without a key nothing authenticates.
+        Psk::File(_) => Secret::new(Vec::new()),
+    }
+}
+
+/// Who we are for XAUTH, and whom we let in.
+fn users(tunnel: &Tunnel) -> (Option<XauthCredentials>, Vec<XauthCredentials>) {
+    let credentials = |user: &str, password| XauthCredentials { user: user.to_owned(), password };
+    match &tunnel.ikev1.xauth {
+        Some(Xauth::Client { user, password }) => (Some(credentials(user, secret(password))), Vec::new()),
+        Some(Xauth::Server(Users::Here(users))) => {
+            let users = users.iter().map(|(user, password)| credentials(user, password.duplicate()));
+            (None, users.collect())
+        }
+        Some(Xauth::Server(Users::File(_))) | None => (None, Vec::new()),
     }
 }
 
