@@ -151,6 +151,9 @@ impl Established {
             last_words: CloseReason::Peer,
         };
         let xauth = done.xauth;
+        if xauth && done.replaces_older() {
+            new.replace_when_settled();
+        }
         new.add_leg(cx, done);
         let end = new.settle(cx, xauth, true);
         let end = end.or_else(|| new.pump(cx));
@@ -309,6 +312,8 @@ impl Established {
         self.peer.name == other.peer.name
             && self.local_id == other.local_id
             && self.remote_id == other.remote_id
+            // Of one group's users, none speaks for another.
+            && self.user() == other.user()
     }
 
     /// The association goes on without ISAKMP SA while it has child SAs, and ends when it has neither.

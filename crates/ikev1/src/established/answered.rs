@@ -92,7 +92,8 @@ impl Established {
         let Some((local, remote)) = crate::quick::responder::wanted(opened, &self.setting()) else {
             return false;
         };
-        let is_configured = pairs.iter().any(|(_, pair)| pair.local.contains(&local) && pair.remote.contains(&remote));
+        let is_configured =
+            pairs.iter().any(|(_, pair)| pair.local.contains(&local) && pair.remote.contains(&remote));
         is_configured
             && self.children.values().any(|child| {
                 child.state == ChildState::Installed && child.local == local && child.remote == remote

@@ -21,10 +21,8 @@ impl Established {
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let legs = self.legs.iter().filter_map(super::Leg::deadline);
         let children = self.children.values().filter_map(crate::children::Child::deadline);
-        let can_ask = self.announced
-            && self.settling.is_settled()
-            && self.current().is_some()
-            && !self.is_asking();
+        let can_ask =
+            self.announced && self.settling.is_settled() && self.current().is_some() && !self.is_asking();
         let others = [
             self.soft,
             self.probe.as_ref().map(|probe| probe.at),
@@ -96,13 +94,11 @@ impl Established {
             let cookie = leg.isakmp.local_cookie();
             for exchange in &mut leg.exchanges {
                 match &mut exchange.step {
-                    Step::Asked { turn, .. } | Step::Answered { turn, .. } => {
-                        match turn.overdue(cx, &plan) {
-                            Overdue::NotYet => {}
-                            Overdue::Repeat => route.send(cx, turn.octets()),
-                            Overdue::GiveUp { sent } => over.push((cookie, exchange.id, sent)),
-                        }
-                    }
+                    Step::Asked { turn, .. } | Step::Answered { turn, .. } => match turn.overdue(cx, &plan) {
+                        Overdue::NotYet => {}
+                        Overdue::Repeat => route.send(cx, turn.octets()),
+                        Overdue::GiveUp { sent } => over.push((cookie, exchange.id, sent)),
+                    },
                     Step::Asking { until, .. } if *until <= cx.now => over.push((cookie, exchange.id, 0)),
                     Step::Asking { .. } => {}
                 }

@@ -85,11 +85,7 @@ impl Established {
     }
 
     /// Removes every pair and gives back what exchanges have reserved. Returns what the peer should hear of.
-    fn dissolve(
-        &mut self,
-        cx: &mut Context<'_>,
-        remove: RemoveReason,
-    ) -> Vec<(Protocol, Vec<EspSpi>)> {
+    fn dissolve(&mut self, cx: &mut Context<'_>, remove: RemoveReason) -> Vec<(Protocol, Vec<EspSpi>)> {
         if let Some(mut renewal) = self.renewal.take() {
             renewal.cancel(cx);
         }

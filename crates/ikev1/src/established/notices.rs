@@ -127,12 +127,7 @@ impl Established {
     }
 
     /// The peer has something to say.
-    pub(super) fn informed(
-        &mut self,
-        cx: &mut Context<'_>,
-        cookie: IkeSpi,
-        opened: &Opened,
-    ) -> Option<End> {
+    pub(super) fn informed(&mut self, cx: &mut Context<'_>, cookie: IkeSpi, opened: &Opened) -> Option<End> {
         let mut ended: Vec<(IkeSpi, IkeSpi)> = Vec::new();
         for payload in &opened.payloads {
             match payload {
@@ -266,4 +261,3 @@ impl Established {
         None
     }
 }
-

@@ -228,9 +228,10 @@ impl Established {
             self.child_gone(cx, handle, RemoveReason::Peer);
             return;
         };
-        let mistaken = self.children.values().find(|other| {
-            by_peer && matches!(other.state, ChildState::Replaced { by, .. } if by == heir)
-        });
+        let mistaken = self
+            .children
+            .values()
+            .find(|other| by_peer && matches!(other.state, ChildState::Replaced { by, .. } if by == heir));
         if let Some(mistaken) = mistaken.map(|mistaken| mistaken.handle) {
             self.restore(cx, mistaken);
         }

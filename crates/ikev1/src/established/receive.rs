@@ -188,9 +188,9 @@ impl Established {
 
 fn verify_informational(leg: &Leg, header: &IkeHeader, octets: &[u8]) -> Result<Content, DropReason> {
     let (isakmp, id) = (&leg.isakmp, header.message_id);
-    let commits = leg.exchange(id).is_some_and(|exchange| {
-        matches!(exchange.step, Step::Asking { commit: Some(_), .. })
-    });
+    let commits = leg
+        .exchange(id)
+        .is_some_and(|exchange| matches!(exchange.step, Step::Asking { commit: Some(_), .. }));
     if leg.knows(id) && !commits {
         return Err(DropReason::OutsideWindow);
     }

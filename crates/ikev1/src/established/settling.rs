@@ -11,12 +11,12 @@ use ikebana_core::random::public_u32;
 use ikebana_core::{AddressRange, IkeSpi, Instant, Secret};
 use ikebana_ike::{
     AddressDemand, Answer, ApiError, Assignment, DropReason, Event, ExchangeType, Query, QueryId, XauthClaim,
-    XauthRequest,
+    XauthRequest, XauthRole,
 };
 
 use super::leg::{Fate, Fingerprint, Leg};
 use super::{End, Established};
-use crate::context::Context;
+use crate::context::{Context, Note};
 use crate::isakmp::{Hashed, Isakmp, Iv, Opened};
 use crate::transaction::{Act, Dialogue, Terms, wipe};
 use crate::turn::{Overdue, Turn};
@@ -57,6 +57,8 @@ pub(super) struct Settling {
     deadline: Option<Instant>,
     /// Who the user is, once that is proven.
     user: Option<String>,
+    /// Whether older associations of the user's have to go once it is known who that is.
+    replaces: bool,
     assigned: Option<Assignment>,
     given: Option<Assignment>,
 }
@@ -115,6 +117,16 @@ impl Settling {
 }
 
 impl Established {
+    /// Who the user is, if one has proven it.
+    pub(super) const fn user(&self) -> Option<&String> {
+        self.settling.user.as_ref()
+    }
+
+    /// Once the user is known, older associations of theirs have to go.
+    pub(crate) const fn replace_when_settled(&mut self) {
+        self.settling.replaces = true;
+    }
+
     /// Begins what has to be settled over the newest ISAKMP SA; `first` if it is the association's first one.
     pub(super) fn settle(&mut self, cx: &mut Context<'_>, xauth: bool, first: bool) -> Option<End> {
         self.settling.cancel(cx);
@@ -145,6 +157,9 @@ impl Established {
         if let Some(assignment) = self.settling.assigned.clone() {
             cx.event(Event::Assigned { ike: self.handle, assignment });
         }
+        if core::mem::take(&mut self.settling.replaces) {
+            cx.note(Note::InitialContact { by: self.handle });
+        }
         if self.initiator {
             for config in self.peer.children.clone() {
                 self.want(cx, &config, None);
@@ -163,9 +178,9 @@ impl Established {
         let id = opened.header.message_id;
         // Passwords may be in it.
         drop(Secret::new(core::mem::take(&mut opened.covered)));
-        let mut payload = opened.payloads.into_iter().find_map(|payload| match payload {
-            Payload::Config(payload) => Some(payload),
-            _ => None,
+        let mut payload = opened.payloads.into_iter().find_map(|payload| {
+            let Payload::Config(payload) = payload else { return None };
+            Some(payload)
         })?;
         let acts = if self.settling.ours.as_ref().is_some_and(|ours| ours.id == id) {
             if !matches!(payload.kind, ConfigType::REPLY | ConfigType::ACK) {
@@ -180,6 +195,7 @@ impl Established {
                 return None;
             }
             self.leg_mut(cookie)?.remember(id);
+            self.settling.dialogue.as_ref()?;
             let (iv, identifier) = (opened.next_iv, payload.identifier);
             self.settling.theirs = Some(Theirs { id, iv, identifier, fingerprint });
             self.settling.dialogue.as_mut()?.asked(&mut payload)
@@ -212,15 +228,25 @@ impl Established {
                 Overdue::NotYet => {}
                 Overdue::Repeat => route.send(cx, ours.turn.octets()),
                 Overdue::GiveUp { sent } => {
-                    self.settling.ours = None;
-                    return Some(End::Unsettled { sent });
+                    return self.unsettled(cx, End::Unsettled { sent });
                 }
             }
         }
         if self.settling.deadline.is_some_and(|deadline| deadline <= cx.now) {
-            self.settling.deadline = None;
-            return Some(End::Unsettled { sent: 0 });
+            return self.unsettled(cx, End::Unsettled { sent: 0 });
         }
+        None
+    }
+
+    /// Nothing could be settled. A server that has had a user over an older ISAKMP SA only gives up the new one:
+    /// whoever began it may be somebody else who knows the key of the same group.
+    fn unsettled(&mut self, cx: &mut Context<'_>, end: End) -> Option<End> {
+        let cookie = self.settling.cookie;
+        self.settling.cancel(cx);
+        if !self.announced || self.peer.ikev1.xauth != Some(XauthRole::Server) {
+            return Some(end);
+        }
+        self.delete_leg(cx, cookie);
         None
     }
 
@@ -266,13 +292,16 @@ impl Established {
                 Act::Failed { user, detail } => end = Some(End::Xauth { user, detail }),
             }
         }
+        if let Some(end) = end {
+            return self.unsettled(cx, end);
+        }
         if self.settling.query.is_none() {
             // What the peer has asked is answered by now, or will never be.
             self.settling.theirs = None;
         }
         let waits = self.settling.dialogue.as_ref().is_some_and(Dialogue::waits_for_peer);
         self.settling.deadline = waits.then(|| cx.now + self.peer.retransmission.patience());
-        end
+        None
     }
 
     fn open_transaction(&mut self, cx: &mut Context<'_>, kind: ConfigType, attributes: Vec<Attribute>) {

@@ -6,9 +6,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use ikebana_core::{Flow, Instant};
-use ikebana_ike::{
-    ApiError, ChildConfig, ChildFailure, ChildHandle, CloseReason, RemoveReason,
-};
+use ikebana_ike::{ApiError, ChildConfig, ChildFailure, ChildHandle, CloseReason, RemoveReason};
 
 use super::{End, Established};
 use crate::children::ChildState;
@@ -164,9 +162,11 @@ impl Established {
             child.config.name == wanted.config.name
                 && child.state == ChildState::Installed
                 && self.is_for(child, wanted)
-        }) || self.legs.iter().filter_map(super::Leg::asked).any(|asked| {
-            asked.rekeys.is_none() && asked.wanted.is_same(wanted)
-        })
+        }) || self
+            .legs
+            .iter()
+            .filter_map(super::Leg::asked)
+            .any(|asked| asked.rekeys.is_none() && asked.wanted.is_same(wanted))
     }
 
     fn is_for(&self, child: &crate::children::Child, wanted: &Wanted) -> bool {
@@ -176,9 +176,7 @@ impl Established {
 
     /// Whether the peer is making a pair for this traffic.
     fn is_peer_making(&self, wanted: &Wanted) -> bool {
-        self.children
-            .values()
-            .any(|child| child.state == ChildState::Pending && self.is_for(child, wanted))
+        self.children.values().any(|child| child.state == ChildState::Pending && self.is_for(child, wanted))
     }
 
     /// Starts whatever can start, and ends what has nothing left.

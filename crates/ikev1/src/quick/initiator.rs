@@ -139,9 +139,8 @@ impl Initiator {
     fn payloads(&self) -> Vec<Payload> {
         let [local, remote] = &self.ids;
         let mut payloads = Vec::from([Payload::Sa(self.offered.clone()), Payload::Nonce(self.nonce.clone())]);
-        payloads.extend(
-            self.fresh.as_ref().map(|fresh| Payload::KeyExchange(fresh.pending.public().to_vec())),
-        );
+        payloads
+            .extend(self.fresh.as_ref().map(|fresh| Payload::KeyExchange(fresh.pending.public().to_vec())));
         payloads.push(Payload::Id(local.clone()));
         payloads.push(Payload::Id(remote.clone()));
         if self.wanted.config.mode == Mode::Transport && self.setting.udp {
@@ -248,10 +247,7 @@ impl Initiator {
         let (local, remote) = match body.ids {
             Some([local, remote]) => (said(local), said(remote)),
             // Without identities the SAs are for the outer addresses.
-            None => (
-                selectors::of_address(self.setting.local),
-                selectors::of_address(self.setting.remote),
-            ),
+            None => (selectors::of_address(self.setting.local), selectors::of_address(self.setting.remote)),
         };
         if let (Some(local), Some(remote)) = (local, remote) {
             let offered = self.setting.readdressed(mode, self.wanted.local, self.wanted.remote);

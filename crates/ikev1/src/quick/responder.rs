@@ -6,9 +6,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use ikebana_core::{EspSpi, TrafficSelector, TrafficSelectors};
-use ikebana_ike::{
-    ChildConfig, ChildFailure, ChildHandle, DropReason, ExchangeType, Mode, SelectorMismatch,
-};
+use ikebana_ike::{ChildConfig, ChildFailure, ChildHandle, DropReason, ExchangeType, Mode, SelectorMismatch};
 use ikebana_proposals::ikev1::sa::SaPayload;
 use ikebana_proposals::ikev1::{Phase2Terms, Phase2Wanted, TransformMismatch, select_phase2};
 
@@ -93,7 +91,10 @@ impl Accepted {
         made
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one step of a decision, split off so that the SPI is given back")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one step of a decision, split off so that the SPI is given back"
+    )]
     fn agree(
         cx: &mut Context<'_>,
         isakmp: &Isakmp,
@@ -134,8 +135,7 @@ impl Accepted {
             responder_nonce: &nonce,
             shared,
         };
-        let cannot =
-            |_| refuse(NotifyType::NO_PROPOSAL_CHOSEN, protocol("keys cannot be derived"));
+        let cannot = |_| refuse(NotifyType::NO_PROPOSAL_CHOSEN, protocol("keys cannot be derived"));
         let inbound_keys = isakmp.keymat(cx.provider, &choice.terms.suite, &seed).map_err(cannot)?;
         let seed = ChildSeed { spi: choice.terms.spi, ..seed };
         let outbound_keys = isakmp.keymat(cx.provider, &choice.terms.suite, &seed).map_err(cannot)?;
@@ -197,10 +197,8 @@ impl Responder {
     /// Checks message 3. Nothing changes.
     pub(crate) fn verify(&self, isakmp: &Isakmp, octets: &[u8]) -> Result<Opened, DropReason> {
         let opened = isakmp.decrypt(self.iv, octets)?;
-        let hashed = Hashed::Third {
-            initiator_nonce: &self.initiator_nonce,
-            responder_nonce: &self.responder_nonce,
-        };
+        let hashed =
+            Hashed::Third { initiator_nonce: &self.initiator_nonce, responder_nonce: &self.responder_nonce };
         if isakmp.verify(&opened, hashed) { Ok(opened) } else { Err(DropReason::BadIntegrity) }
     }
 }
@@ -291,4 +289,3 @@ fn mismatch(allowed: &Allowed<'_>, offered: (TrafficSelector, TrafficSelector)) 
         would_narrow_remote: closest.1,
     }
 }
-
