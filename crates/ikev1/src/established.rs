@@ -218,13 +218,24 @@ impl Established {
         self.legs.iter().map(|leg| leg.isakmp.local_cookie()).chain(renewal)
     }
 
-    /// The ISAKMP SA that new exchanges use.
+    /// The ISAKMP SA that new exchanges use: of those in use, the one over which the peer was heard last. It is the
+    /// least likely one to be gone at the other end.
     fn current(&self) -> Option<&Leg> {
-        self.legs.iter().rev().find(|leg| leg.fate == Fate::Live)
+        self.legs.iter().filter(|leg| leg.fate == Fate::Live).max_by_key(|leg| leg.heard)
     }
 
     fn current_mut(&mut self) -> Option<&mut Leg> {
-        self.legs.iter_mut().rev().find(|leg| leg.fate == Fate::Live)
+        self.legs.iter_mut().filter(|leg| leg.fate == Fate::Live).max_by_key(|leg| leg.heard)
+    }
+
+    /// Gives an ISAKMP SA up over which the peer does not answer, if there is another one to go on with.
+    fn give_leg_up(&mut self, cx: &mut Context<'_>, cookie: IkeSpi) -> bool {
+        let is_other = |leg: &Leg| leg.fate == Fate::Live && leg.isakmp.local_cookie() != cookie;
+        let has_other = self.legs.iter().any(is_other);
+        if has_other {
+            self.delete_leg(cx, cookie);
+        }
+        has_other
     }
 
     fn leg_mut(&mut self, cookie: IkeSpi) -> Option<&mut Leg> {

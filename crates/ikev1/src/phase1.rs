@@ -30,7 +30,7 @@ use core::time::Duration;
 
 use ikebana_core::{Identity, Lifetime};
 use ikebana_crypto::CryptoProvider;
-use ikebana_ike::{ExchangeType, FailReason, NatSituation, PeerConfig, Phase1Mode};
+use ikebana_ike::{ExchangeType, FailReason, NatSituation, PeerConfig, Phase1Mode, Uniqueness};
 use ikebana_proposals::{Encryption, KeyExchangeId, Proposal};
 
 use crate::context::Route;
@@ -74,6 +74,17 @@ pub(crate) struct Phase1Done {
     pub(crate) last: Option<Replay>,
     /// Whether XAUTH comes next.
     pub(crate) xauth: bool,
+}
+
+impl Phase1Done {
+    /// Whether older associations with the same peer have to go.
+    pub(crate) fn replaces_older(&self) -> bool {
+        match self.peer.uniqueness {
+            Uniqueness::Keep => false,
+            Uniqueness::InitialContact => self.initial_contact,
+            Uniqueness::Replace => self.initial_contact || !self.isakmp.initiator,
+        }
+    }
 }
 
 /// The last message of an exchange, which the peer may have missed.

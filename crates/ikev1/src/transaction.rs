@@ -21,7 +21,7 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use ikebana_core::Secret;
-use ikebana_ike::{AddressRequest, Answer, ApiError, Assignment, ModeConfig, XauthRole};
+use ikebana_ike::{AddressRequest, Answer, ApiError, Assignment, ModeConfig, XauthCredentials, XauthRole};
 
 use crate::wire::{Attribute, ConfigPayload, ConfigType};
 
@@ -165,7 +165,15 @@ impl Dialogue {
         match (payload.kind, is_xauth) {
             (ConfigType::REQUEST, true) => self.user_demanded(&attributes, &mut acts),
             (ConfigType::SET, true) => self.status_set(&attributes, &mut acts),
-            (ConfigType::REQUEST, false) => self.addresses_demanded(&attributes, &mut acts),
+            (ConfigType::REQUEST, false) => {
+                // Whoever goes on has heard that the user is accepted, though the word of it may still be on its
+                // way.
+                if let Xauth::Telling { user, success: true } = &mut self.xauth {
+                    self.terms.user = Some(core::mem::take(user));
+                    self.xauth = Xauth::Done;
+                }
+                self.addresses_demanded(&attributes, &mut acts);
+            }
             (ConfigType::SET, false) => self.addresses_set(&attributes, &mut acts),
             _ => {}
         }
@@ -208,39 +216,55 @@ impl Dialogue {
     /// [`ApiError::WrongAnswer`] if it is to another kind of question; nothing has changed then.
     pub(crate) fn answered(&mut self, answer: Answer) -> Result<Vec<Act>, ApiError> {
         let mut acts = Vec::new();
-        match (answer, &mut self.xauth) {
-            (Answer::Xauth(credentials), Xauth::Answering { demand, had, left }) => {
-                let Some(credentials) = credentials else {
-                    acts.push(Act::Answer(ConfigType::REPLY, user::status(false)));
-                    let user = self.terms.user.clone().unwrap_or_default();
-                    acts.push(Act::Failed { user, detail: "there are no credentials for it here".into() });
-                    self.xauth = Xauth::Failed;
-                    return Ok(acts);
-                };
-                if let Some(kind) = left.pop_front() {
-                    had.push(user::value(kind, credentials.password.expose().to_vec()));
-                }
-                self.terms.user = Some(credentials.user);
-                if let Some(next) = left.front() {
-                    acts.push(ask(demand, *next));
-                } else {
-                    let mut reply = demand.reply(self.terms.user.as_deref().unwrap_or_default());
-                    reply.append(had);
-                    acts.push(Act::Answer(ConfigType::REPLY, reply));
-                    self.xauth = Xauth::Waiting;
-                }
-            }
-            (Answer::XauthVerdict(verdict), Xauth::Verifying { user }) => {
+        match answer {
+            Answer::Xauth(credentials) => self.credentials_given(credentials, &mut acts)?,
+            Answer::XauthVerdict(verdict) => {
+                let Xauth::Verifying { user } = &mut self.xauth else { return Err(ApiError::WrongAnswer) };
                 let user = core::mem::take(user);
                 self.judge(user, verdict, &mut acts);
             }
-            (Answer::Address(assignment), _) if self.asked.is_some() || self.config == Config::Choosing => {
+            Answer::Address(assignment) => {
+                if self.asked.is_none() && self.config != Config::Choosing {
+                    return Err(ApiError::WrongAnswer);
+                }
                 self.chosen(assignment, &mut acts);
             }
-            _ => return Err(ApiError::WrongAnswer),
+            Answer::Peer(_) | Answer::PreSharedKey(_) => return Err(ApiError::WrongAnswer),
         }
         self.go_on(&mut acts);
         Ok(acts)
+    }
+
+    /// Client: the application knows the user, or does not.
+    fn credentials_given(
+        &mut self,
+        credentials: Option<XauthCredentials>,
+        acts: &mut Vec<Act>,
+    ) -> Result<(), ApiError> {
+        let Xauth::Answering { demand, had, left } = &mut self.xauth else {
+            return Err(ApiError::WrongAnswer);
+        };
+        let Some(credentials) = credentials else {
+            acts.push(Act::Answer(ConfigType::REPLY, user::status(false)));
+            wipe(core::mem::take(had));
+            let user = self.terms.user.clone().unwrap_or_default();
+            acts.push(Act::Failed { user, detail: "there are no credentials for it here".into() });
+            self.xauth = Xauth::Failed;
+            return Ok(());
+        };
+        if let Some(kind) = left.pop_front() {
+            had.push(user::value(kind, credentials.password.expose().to_vec()));
+        }
+        if let Some(next) = left.front() {
+            acts.push(ask(demand, *next));
+        } else {
+            let mut reply = demand.reply(&credentials.user);
+            reply.append(had);
+            acts.push(Act::Answer(ConfigType::REPLY, reply));
+            self.xauth = Xauth::Waiting;
+        }
+        self.terms.user = Some(credentials.user);
+        Ok(())
     }
 
     /// Starts what may start now.

@@ -65,11 +65,8 @@ impl Endpoint {
 
     /// The associations that have to go when this one comes.
     fn replaced_by(&self, done: &Phase1Done) -> Vec<IkeSaHandle> {
-        let replaces = match done.peer.uniqueness {
-            Uniqueness::Keep => false,
-            Uniqueness::InitialContact => done.initial_contact,
-            Uniqueness::Replace => done.initial_contact || !done.isakmp.initiator,
-        };
+        // Where XAUTH comes next, an identity is shared by many users, and which of them it is will be seen.
+        let replaces = done.replaces_older() && !done.xauth;
         let old = self.established().filter(|other| replaces && is_same_peer(other, done));
         old.map(|other| other.handle).collect()
     }

@@ -3,7 +3,6 @@
 use alloc::vec;
 
 use ikebana_core::AddressRange;
-use ikebana_ike::XauthCredentials;
 
 use super::*;
 use crate::wire::{self, AttributeValue, ConfigAttribute};
@@ -317,4 +316,24 @@ fn a_recorded_client_is_content_with_our_server() {
         panic!("no addresses")
     };
     assert_eq!(*attributes, given.attributes);
+}
+
+#[test]
+fn a_client_that_goes_on_before_its_acknowledgement_arrives_is_served() {
+    let mut server = Dialogue::new(Terms { assigns: true, ..terms(Some(XauthRole::Server)) });
+    server.start();
+    let claim = vec![
+        user::value(ConfigAttribute::XAUTH_USER_NAME.0, b"alice".to_vec()),
+        user::value(ConfigAttribute::XAUTH_USER_PASSWORD.0, b"Wonder1and".to_vec()),
+    ];
+    server.replied(&mut payload(ConfigType::REPLY, claim));
+    server.answered(Answer::XauthVerdict(true)).unwrap();
+    assert!(!server.is_settled());
+    let ask = addresses::request(&[AddressRequest::Ipv4], &[]);
+    let acts = server.asked(&mut payload(ConfigType::REQUEST, ask));
+    assert!(matches!(acts.as_slice(), [Act::AskAddress(_), Act::Settled]));
+    assert_eq!(server.user().map(String::as_str), Some("alice"));
+    // The acknowledgement changes nothing any more.
+    let late = server.replied(&mut payload(ConfigType::ACK, user::status(true)));
+    assert!(late.is_empty());
 }
