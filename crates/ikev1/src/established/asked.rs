@@ -157,10 +157,15 @@ impl Established {
     pub(super) fn quick_unanswered(
         &mut self,
         cx: &mut Context<'_>,
+        cookie: IkeSpi,
         exchange: &quick::Initiator,
-        sent: u32,
-        asked_at: Instant,
+        (sent, asked_at): (u32, Instant),
     ) -> Option<End> {
+        let silent = self.leg_mut(cookie).is_some_and(|leg| leg.heard <= asked_at);
+        if silent && self.give_leg_up(cx, cookie) {
+            self.quick_stranded(cx, exchange);
+            return None;
+        }
         cx.release_esp_spi(exchange.spi);
         self.not_made(cx, &exchange.wanted, exchange.rekeys, ChildFailure::NoAnswer { sent });
         if self.heard > asked_at {

@@ -113,7 +113,7 @@ impl Established {
             }
             match leg.take_exchange(id) {
                 Some(Step::Asked { exchange, at, .. }) => {
-                    let end = self.quick_unanswered(cx, &exchange, sent, at);
+                    let end = self.quick_unanswered(cx, cookie, &exchange, (sent, at));
                     if end.is_some() {
                         return end;
                     }

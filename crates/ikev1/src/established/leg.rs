@@ -70,6 +70,8 @@ pub(crate) struct Leg {
     pub(crate) fate: Fate,
     /// When it was made.
     pub(super) made: Instant,
+    /// When the peer was last heard over it. The peer may have lost it without a word that reached us.
+    pub(super) heard: Instant,
     /// When it must not be used any more.
     pub(super) hard: Option<Instant>,
     pub(super) exchanges: Vec<Exchange>,
@@ -90,6 +92,7 @@ impl Leg {
             isakmp: done.isakmp,
             fate: Fate::Live,
             made: now,
+            heard: now,
             hard,
             exchanges: Vec::new(),
             replay: done.last,

@@ -254,7 +254,14 @@ impl Established {
     pub(super) fn age_probe(&mut self, cx: &mut Context<'_>) -> Option<End> {
         let probe = self.probe.as_ref().filter(|probe| probe.at <= cx.now)?;
         if probe.sent > self.peer.retransmission.tries.into() {
-            let reason = CloseReason::PeerDead { exchange: ExchangeType::INFORMATIONAL_V1, sent: probe.sent };
+            let sent = probe.sent;
+            let asked = self.current().map(|leg| leg.isakmp.local_cookie());
+            if asked.is_some_and(|cookie| self.give_leg_up(cx, cookie)) {
+                self.probe = None;
+                self.probe(cx);
+                return None;
+            }
+            let reason = CloseReason::PeerDead { exchange: ExchangeType::INFORMATIONAL_V1, sent };
             return Some(End::Silent(reason, RemoveReason::IkeSaGone));
         }
         self.send_probe(cx);

@@ -139,6 +139,10 @@ impl Established {
     /// Acts on a message that was verified, and came over `route`.
     pub(crate) fn process(&mut self, cx: &mut Context<'_>, route: Route, verified: Verified) -> Option<End> {
         let Verified { cookie, content } = verified;
+        let is_new = !matches!(content, Content::Again(_) | Content::SecondAgain { .. });
+        if let Some(leg) = self.leg_mut(cookie).filter(|_| is_new) {
+            leg.heard = cx.now;
+        }
         let end = match content {
             Content::Again(answer) => {
                 cx.stats.retransmitted = cx.stats.retransmitted.saturating_add(1);
