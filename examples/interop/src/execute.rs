@@ -165,7 +165,7 @@ impl<'a> Execution<'a> {
     fn agreement(&mut self) -> Result<std::result::Result<Agreed, String>> {
         let us = self.sas(Side::Us)?;
         let them = self.sas(Side::Them)?;
-        Ok(agreement::check(&us, &them))
+        Ok(agreement::check(&us, &them, self.scenario.version == 1))
     }
 
     fn wait_up(&mut self, limit: Duration) -> Result<()> {
