@@ -30,12 +30,14 @@ impl Held {
 
     /// The IKE message, without the non-ESP marker.
     pub(crate) fn message(&self) -> &[u8] {
-        &self.octets[if self.path.local.port() == 4500 { 4 } else { 0 }..]
+        let marker = if self.path.local.port() == 4500 { 4 } else { 0 };
+        // A keepalive has no marker, and nothing behind it.
+        self.octets.get(marker..).unwrap_or_default()
     }
 
-    /// Which exchange it belongs to.
+    /// Which exchange it belongs to; none if it is no message.
     pub(crate) fn kind(&self) -> ExchangeType {
-        self.header().exchange
+        IkeHeader::peek(self.message()).map_or(ExchangeType(0), |header| header.exchange)
     }
 
     /// Which one of the exchanges of that kind.
@@ -186,7 +188,11 @@ impl Duel {
     /// Delivers a message that was held.
     pub(crate) fn release(&mut self, held: &Held) {
         let message = held.message().to_vec();
-        if held.kind() == ExchangeType::IDENTITY_PROTECTION && !self.first_messages.contains(&message) {
+        let is_first = |first: &Vec<u8>| first[..8] == message[..8];
+        if held.kind() == ExchangeType::IDENTITY_PROTECTION
+            && self.first_messages.first().is_none_or(is_first)
+            && !self.first_messages.contains(&message)
+        {
             self.first_messages.push(message);
         }
         self.release_raw(held);
@@ -401,7 +407,7 @@ impl Duel {
 
     /// Somebody who knows the keys of the first ISAKMP SA, once that is there.
     pub(crate) fn spy(&self, key: &str) -> Option<Spy> {
-        (self.first_messages.len() >= 6).then(|| Spy::new(&self.first_messages, key))
+        Spy::new(&self.first_messages, key)
     }
 
     /// What both hosts have said.

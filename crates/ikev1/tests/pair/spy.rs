@@ -21,8 +21,8 @@ pub(crate) struct Spy {
 }
 
 /// Key exchange value and nonce of message 3 or 4.
-fn contribution(message: &[u8]) -> (Vec<u8>, Vec<u8>) {
-    let Body::Clear(payloads) = parse(message).unwrap().body else { panic!("not in clear") };
+fn contribution(message: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+    let Body::Clear(payloads) = parse(message).ok()?.body else { return None };
     let mut found = (vec![], vec![]);
     for payload in payloads {
         if let Payload::KeyExchange(public) = payload {
@@ -31,15 +31,15 @@ fn contribution(message: &[u8]) -> (Vec<u8>, Vec<u8>) {
             found.1 = nonce;
         }
     }
-    found
+    Some(found)
 }
 
 impl Spy {
-    /// Works out the keys from messages 3, 4 and 6 of main mode.
-    pub(crate) fn new(messages: &[Vec<u8>], key: &str) -> Self {
+    /// Works out the keys from messages 3, 4 and 6 of main mode; `None` if they are not those.
+    pub(crate) fn new(messages: &[Vec<u8>], key: &str) -> Option<Self> {
         let provider = open_provider();
-        let (public_i, nonce_i) = contribution(&messages[2]);
-        let (public_r, nonce_r) = contribution(&messages[3]);
+        let (public_i, nonce_i) = contribution(messages.get(2)?)?;
+        let (public_r, nonce_r) = contribution(messages.get(3)?)?;
         let header = IkeHeader::peek(&messages[3]).unwrap();
         let shared = open_secret(&public_i, &public_r);
         let function = provider.prf(PrfId::HMAC_SHA2_256).unwrap();
@@ -52,14 +52,14 @@ impl Spy {
         let encrypt = next(authenticate.expose(), 2);
         let suite = Proposal::ike("aes128-sha256-ecp256").unwrap();
         let cipher = provider.cbc_cipher(suite.encryption[0], &encrypt.expose()[..BLOCK]).unwrap();
-        let last = messages[5].as_slice();
-        Self {
+        let last = messages.get(5)?.as_slice();
+        Some(Self {
             initiator_cookie: header.initiator_spi,
             responder_cookie: header.responder_spi,
             authenticate,
             cipher,
             last_block: last[last.len() - BLOCK..].to_vec(),
-        }
+        })
     }
 
     /// The first message of an exchange after phase 1, with its HASH in front.
