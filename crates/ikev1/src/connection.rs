@@ -211,7 +211,11 @@ impl Connection {
                 Some(lingering) => State::Lingering(Box::new(lingering)),
                 None => State::Gone,
             },
-            other => other,
+            other @ (State::Initiating(_)
+            | State::Responding(_)
+            | State::Authenticated(_)
+            | State::Lingering(_)
+            | State::Gone) => other,
         };
     }
 }

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use ikebana_core::{EspSpi, IkeSpi, Path};
-use ikebana_ike::IkeSaHandle;
+use ikebana_ike::{ExchangeType, IkeHeader, IkeSaHandle};
 use ikebana_proposals::ikev1::phase2::Protocol;
 
 use crate::fragments;
@@ -43,10 +43,14 @@ impl Route {
 
     /// Queues a message, in fragments if need be.
     pub(crate) fn send(&self, cx: &mut Context<'_>, message: &[u8]) {
+        // strongSwan takes an informational message in fragments for one that is not encrypted and drops the first of
+        // them, so that those are cut only if they have to be.
+        let may =
+            !IkeHeader::peek(message).is_ok_and(|header| header.exchange == ExchangeType::INFORMATIONAL_V1);
         let cut = match self.fragments {
             Fragments::Never => None,
             Fragments::Long => fragments::split(message, false),
-            Fragments::Always => fragments::split(message, true),
+            Fragments::Always => fragments::split(message, may),
         };
         match cut {
             Some(parts) => parts.iter().for_each(|part| cx.transmit(self.path, self.encapsulated, part)),

@@ -94,6 +94,7 @@ struct Claim {
 }
 
 /// What goes with an identity.
+#[expect(clippy::large_enum_variant, reason = "whatever it is part of is in a box")]
 enum Evidence {
     /// Main mode: proven with the key of the peer's address. Whether that is the peer's own is to be seen.
     Proven {
