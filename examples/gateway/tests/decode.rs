@@ -262,6 +262,15 @@ fn a_session_reads_like_the_daemons_log() {
 }
 
 #[test]
+fn vendor_ids_are_told_by_name() {
+    let recordings = recordings();
+    let session = text(&find(&recordings, "v1-main-xauth").decoded(Keys::default()));
+    for name in ["XAUTH", "DPD (RFC 3706)", "FRAGMENTATION", "NAT-T (RFC 3947)", "nat-t-ike-02"] {
+        assert!(session.contains(name), "{name}: {session}");
+    }
+}
+
+#[test]
 fn passwords_of_users_are_not_shown() {
     let recordings = recordings();
     let recording = find(&recordings, "v1-main-xauth");
