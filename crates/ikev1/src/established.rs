@@ -51,7 +51,6 @@ use crate::selectors::Ends;
 
 pub(crate) use closing::Lingering;
 pub(crate) use leg::{Fate, Leg};
-pub(crate) use receive::Verified;
 pub(crate) use task::Task;
 
 use notices::{Notice, Probe};
@@ -210,12 +209,6 @@ impl Established {
             local: self.route.path.local.ip(),
             remote: self.route.path.remote.ip(),
         }
-    }
-
-    /// Our names of all its ISAKMP SAs, those of one in the making included.
-    pub(crate) fn cookies(&self) -> impl Iterator<Item = IkeSpi> + '_ {
-        let renewal = self.renewal.iter().map(|renewal| renewal.cookies().0);
-        self.legs.iter().map(|leg| leg.isakmp.local_cookie()).chain(renewal)
     }
 
     /// The ISAKMP SA that new exchanges use: of those in use, the one over which the peer was heard last. It is the

@@ -121,7 +121,7 @@ impl Lingering {
             .iter()
             .map(|(protocol, spis)| informational::delete_children(*protocol, spis))
             .collect();
-        let mut send = |cx: &mut Context<'_>, leg: &mut Leg, payload: Payload| {
+        let send = |cx: &mut Context<'_>, leg: &mut Leg, payload: Payload| {
             let id = leg.new_id(cx);
             if let Some(octets) = informational::message(&leg.isakmp, id, &[payload]) {
                 route.send(cx, &octets);

@@ -103,11 +103,6 @@ impl Leg {
         }
     }
 
-    /// Whether it takes messages at all.
-    pub(super) const fn is_open(&self) -> bool {
-        matches!(self.fate, Fate::Live | Fate::Superseded(_) | Fate::Gone(_))
-    }
-
     /// A message id of ours that has not been used.
     pub(super) fn new_id(&mut self, cx: &mut Context<'_>) -> u32 {
         loop {
@@ -181,9 +176,9 @@ impl Leg {
 
     /// When something has to happen next.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        let exchanges = self.exchanges.iter().filter_map(|exchange| match &exchange.step {
-            Step::Asked { turn, .. } | Step::Answered { turn, .. } => Some(turn.deadline()),
-            Step::Asking { until, .. } => Some(*until),
+        let exchanges = self.exchanges.iter().map(|exchange| match &exchange.step {
+            Step::Asked { turn, .. } | Step::Answered { turn, .. } => turn.deadline(),
+            Step::Asking { until, .. } => *until,
         });
         let fate = match self.fate {
             Fate::Live => None,

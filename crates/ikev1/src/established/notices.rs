@@ -107,10 +107,10 @@ impl Established {
         opened: &Opened,
         kind: NotifyType,
     ) {
-        let proposal = opened.payloads.iter().find_map(|payload| match payload {
-            Payload::Sa(sa) => sa.proposals.first(),
-            _ => None,
-        });
+        let proposal = opened
+            .payloads
+            .iter()
+            .find_map(|payload| if let Payload::Sa(sa) = payload { sa.proposals.first() } else { None });
         let (protocol, spi) = match proposal {
             Some(proposal) if proposal.spi.len() == 4 => (proposal.protocol, proposal.spi.clone()),
             _ => (Protocol::ISAKMP, Vec::new()),
@@ -127,6 +127,7 @@ impl Established {
     }
 
     /// The peer has something to say.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "what else a message carries says nothing to act on")]
     pub(super) fn informed(&mut self, cx: &mut Context<'_>, cookie: IkeSpi, opened: &Opened) -> Option<End> {
         let mut ended: Vec<(IkeSpi, IkeSpi)> = Vec::new();
         for payload in &opened.payloads {

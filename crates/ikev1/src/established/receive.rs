@@ -217,8 +217,6 @@ fn open(isakmp: &Isakmp, iv: Iv, octets: &[u8], hashed: Hashed<'_>) -> Result<Op
 }
 
 fn says_connected(opened: &Opened) -> bool {
-    opened.payloads.iter().any(|payload| match payload {
-        Payload::Notify(notify) => notify.kind == NotifyType::CONNECTED,
-        _ => false,
-    })
+    let says = |payload: &Payload| matches!(payload, Payload::Notify(n) if n.kind == NotifyType::CONNECTED);
+    opened.payloads.iter().any(says)
 }

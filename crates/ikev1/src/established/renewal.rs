@@ -128,16 +128,12 @@ impl Established {
             self.renew_later(cx);
             return None;
         }
-        match reason {
-            FailReason::Timeout { exchange, sent, .. } => {
-                let reason = CloseReason::PeerDead { exchange: *exchange, sent: *sent };
-                Some(End::Silent(reason, RemoveReason::IkeSaGone))
-            }
-            _ => {
-                self.renew_later(cx);
-                None
-            }
+        if let FailReason::Timeout { exchange, sent, .. } = reason {
+            let reason = CloseReason::PeerDead { exchange: *exchange, sent: *sent };
+            return Some(End::Silent(reason, RemoveReason::IkeSaGone));
         }
+        self.renew_later(cx);
+        None
     }
 
     /// The peer has renewed phase 1 by an attempt of its own.

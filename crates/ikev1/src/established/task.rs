@@ -250,10 +250,11 @@ fn carries(wanted: &Wanted, flow: &Flow) -> bool {
 
 /// What is said of SAs that end with their association.
 pub(super) const fn remove_reason(reason: &CloseReason) -> RemoveReason {
-    match reason {
-        CloseReason::Local => RemoveReason::Local,
-        CloseReason::Peer => RemoveReason::Peer,
-        CloseReason::Expired => RemoveReason::Expired,
-        _ => RemoveReason::IkeSaGone,
+    if matches!(reason, CloseReason::Peer) {
+        RemoveReason::Peer
+    } else if matches!(reason, CloseReason::Expired) {
+        RemoveReason::Expired
+    } else {
+        RemoveReason::IkeSaGone
     }
 }

@@ -266,7 +266,7 @@ impl Initiator {
     /// RFC 2407 4.6.3.1: a responder whose policy has a shorter lifetime says so.
     fn responder_lifetime(&self, body: &Body<'_>) -> Phase2Life {
         let notify = body.notify(NotifyType::RESPONDER_LIFETIME);
-        notify.and_then(|notify| lifetimes::said_by(notify)).unwrap_or_default()
+        notify.and_then(lifetimes::said_by).unwrap_or_default()
     }
 
     /// What an error notification in its own exchange means for this one.

@@ -25,6 +25,10 @@ impl<'a> Body<'a> {
     ///
     /// # Errors
     /// What is missing, or there more often than it may be.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "other payloads may be there, and as often as they like"
+    )]
     pub(crate) fn read(payloads: &'a [Payload]) -> Result<Self, String> {
         let (mut sa, mut nonce, mut key_exchange) = (None, None, None);
         let (mut first_id, mut second_id) = (None, None);
@@ -58,9 +62,12 @@ impl<'a> Body<'a> {
 
     /// The first notification of this kind.
     pub(crate) fn notify(&self, kind: NotifyType) -> Option<&'a NotifyPayload> {
-        self.payloads.iter().find_map(|payload| match payload {
-            Payload::Notify(notify) if notify.kind == kind => Some(notify),
-            _ => None,
+        self.payloads.iter().find_map(|payload| {
+            if let Payload::Notify(notify) = payload {
+                Some(notify).filter(|notify| notify.kind == kind)
+            } else {
+                None
+            }
         })
     }
 }

@@ -84,26 +84,28 @@ impl Accepted {
         let body = Body::read(&opened.payloads).map_err(malformed)?;
         let (local, remote) = offered_selectors(&body, &allowed.setting)?;
         let inbound = cx.esp_spi();
-        let made = Self::agree(cx, isakmp, allowed, opened, &body, (local, remote), inbound);
+        let offered = (local, remote);
+        let made = Question { isakmp, allowed, opened, body, offered }.decide(cx, inbound);
         if made.is_err() {
             cx.release_esp_spi(inbound);
         }
         made
     }
+}
 
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "one step of a decision, split off so that the SPI is given back"
-    )]
-    fn agree(
-        cx: &mut Context<'_>,
-        isakmp: &Isakmp,
-        allowed: &Allowed<'_>,
-        opened: &Opened,
-        body: &Body<'_>,
-        offered: (TrafficSelector, TrafficSelector),
-        inbound: EspSpi,
-    ) -> Result<Self, Refusal> {
+/// Message 1, and what it is measured by.
+struct Question<'a> {
+    isakmp: &'a Isakmp,
+    allowed: &'a Allowed<'a>,
+    opened: &'a Opened,
+    body: Body<'a>,
+    offered: (TrafficSelector, TrafficSelector),
+}
+
+impl Question<'_> {
+    /// What we agree to, with `inbound` as our SPI.
+    fn decide(self, cx: &mut Context<'_>, inbound: EspSpi) -> Result<Accepted, Refusal> {
+        let Self { isakmp, allowed, opened, ref body, offered } = self;
         let choice = choose(cx, allowed, body, offered)?;
         let config = choice.config.clone();
         let (local, remote) = allowed.setting.readdressed(config.mode, offered.0, offered.1);
@@ -183,7 +185,7 @@ impl Accepted {
             config,
         };
         let nonces = Nonces { initiator: body.nonce.to_vec(), responder: nonce, iv };
-        Ok(Self { agreed, answer: octets, nonces })
+        Ok(Accepted { agreed, answer: octets, nonces })
     }
 }
 
