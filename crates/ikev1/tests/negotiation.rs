@@ -1,5 +1,11 @@
 //! What strongSwan offered and answered in recorded sessions is what the same proposals make of it here.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::wildcard_enum_match_arm,
+    reason = "tests"
+)]
 
 use std::fs;
 use std::path::Path;

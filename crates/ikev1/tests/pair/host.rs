@@ -279,12 +279,11 @@ impl Host {
             Event::Failed { ike, reason, .. } => {
                 assert!(!self.live.contains(&ike), "failed after it was established");
                 self.end(ike);
-                match reason {
-                    FailReason::Joined(existing) => {
-                        assert!(self.live.contains(&existing), "joined what is not there");
-                        Seen::Joined(ike, existing)
-                    }
-                    reason => Seen::Failed(ike, reason.to_string()),
+                if let FailReason::Joined(existing) = reason {
+                    assert!(self.live.contains(&existing), "joined what is not there");
+                    Seen::Joined(ike, existing)
+                } else {
+                    Seen::Failed(ike, reason.to_string())
                 }
             }
             Event::Closed { ike, reason } => {

@@ -86,7 +86,8 @@ fn several_proposals_are_as_good_as_several_transforms() {
 #[test]
 fn what_is_not_understood_makes_a_transform_unacceptable() {
     use phase1::Attribute as Kind;
-    let spoilt: [(&str, fn(&mut Vec<Attribute>)); 9] = [
+    type Spoil = fn(&mut Vec<Attribute>);
+    let spoilt: [(&str, Spoil); 9] = [
         ("Group Type = 1", |all| all.push(short(Kind::GROUP_TYPE, 1))),
         ("PRF = 1", |all| all.push(short(Kind::PRF, 1))),
         ("attribute 16385 = 5", |all| all.push(Attribute { kind: 16_385, value: AttributeValue::Short(5) })),
