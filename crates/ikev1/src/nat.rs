@@ -98,3 +98,26 @@ impl Detection {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rfc_comes_before_the_drafts_which_have_numbers_of_their_own() {
+        let mut peer = VendorSet::default();
+        assert_eq!(Method::best(&peer), None);
+        let draft_02 =
+            [0x90, 0xcb, 0x80, 0x91, 0x3e, 0xbb, 0x69, 0x6e, 0x08, 0x63, 0x81, 0xb5, 0xec, 0x42, 0x7b, 0x1f];
+        peer.insert(&draft_02);
+        let draft = Method::best(&peer).unwrap();
+        assert!(draft.is_draft());
+        assert_eq!(draft.payload(alloc::vec![7]).kind(), PayloadType::NAT_D_DRAFT);
+        let rfc_3947 =
+            [0x4a, 0x13, 0x1c, 0x81, 0x07, 0x03, 0x58, 0x45, 0x5c, 0x57, 0x28, 0xf2, 0x0e, 0x95, 0x45, 0x2f];
+        peer.insert(&rfc_3947);
+        let standard = Method::best(&peer).unwrap();
+        assert!(!standard.is_draft());
+        assert_eq!(standard.payload(alloc::vec![7]).kind(), PayloadType::NAT_D);
+    }
+}

@@ -170,9 +170,7 @@ impl Initiator {
         route: Route,
         payloads: &[Vec<u8>],
     ) -> Option<Step> {
-        if Method::best(&self.vendors).is_none() {
-            return None;
-        }
+        Method::best(&self.vendors)?;
         let found = self.detection(suite).detect(cx.provider, route.path, payloads)?;
         self.nat = found;
         if self.peer.encapsulation == Encapsulation::Never && found.any() {

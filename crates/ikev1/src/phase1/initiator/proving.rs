@@ -153,7 +153,8 @@ impl Initiator {
             remote_id,
             route: self.route,
             nat: self.nat,
-            encapsulated: self.wants_encapsulation(),
+            // Without the peer's NAT-D payloads we have not moved to the port for it.
+            encapsulated: self.wants_encapsulation() && self.route.encapsulated,
             nat_draft: Method::best(&self.vendors).is_some_and(Method::is_draft),
             vendors: core::mem::take(&mut self.vendors),
             life: isakmp.suite.life,
