@@ -195,7 +195,11 @@ impl Dialogue {
             Xauth::Telling { user, success: false } => {
                 acts.push(Act::Failed { user, detail: "the user is refused here".into() });
             }
-            other => {
+            other @ (Xauth::Done
+            | Xauth::Waiting
+            | Xauth::Answering { .. }
+            | Xauth::Verifying { .. }
+            | Xauth::Failed) => {
                 self.xauth = other;
                 if self.config == Config::Pulling {
                     self.take_addresses(&attributes, &mut acts);

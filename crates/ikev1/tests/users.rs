@@ -31,10 +31,10 @@ fn a_user_is_asked_for_and_gets_an_address_by_pull_and_by_push() {
         for phase1 in PHASE_1 {
             let setup = Setup { phase1, xauth: true, mode_config, ..open_setup() };
             let mut peers = [peer_config(&setup, A), peer_config(&setup, B)];
-            peers[A].request = vec![ikebana_ike::AddressRequest::Ipv4];
+            peers[A].request = vec![AddressRequest::Ipv4];
             peers[B].assigns_addresses = true;
-            change_child(&mut peers[A], |child| child.local = vec![ikebana_ike::SelectorTemplate::DYNAMIC]);
-            change_child(&mut peers[B], |child| child.remote = vec![ikebana_ike::SelectorTemplate::DYNAMIC]);
+            change_child(&mut peers[A], |child| child.local = vec![SelectorTemplate::DYNAMIC]);
+            change_child(&mut peers[B], |child| child.remote = vec![SelectorTemplate::DYNAMIC]);
             let mut pair = Pair::with_peers(&setup, peers);
             for host in &mut pair.hosts {
                 host.user("alice", "wonderland");

@@ -5,11 +5,11 @@ const NOW: Instant = Instant::from_secs(100);
 const LIMIT: usize = 16_384;
 
 fn message(length: usize) -> Vec<u8> {
-    let mut octets: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
+    let mut octets: Vec<u8> = (0..=250).cycle().take(length).collect();
     octets[17] = 0x10;
     octets[18] = 2;
     octets[19] = Flags::ENCRYPTED;
-    octets[24..28].copy_from_slice(&(length as u32).to_be_bytes());
+    octets[24..28].copy_from_slice(&u32::try_from(length).unwrap().to_be_bytes());
     octets
 }
 

@@ -88,14 +88,13 @@ impl Session {
             let message = wire::parse(&octets).unwrap();
             let Body::Clear(payloads) = message.body else { continue };
             for payload in payloads {
-                match payload {
-                    Payload::KeyExchange(value) => publics.push(value),
-                    Payload::Nonce(nonce) => nonces.push(nonce),
-                    Payload::Sa(_) if sa.is_none() => {
-                        let length = usize::from(u16::from_be_bytes([octets[30], octets[31]]));
-                        sa = Some(octets[32..28 + length].to_vec());
-                    }
-                    _ => {}
+                if let Payload::KeyExchange(value) = payload {
+                    publics.push(value);
+                } else if let Payload::Nonce(nonce) = payload {
+                    nonces.push(nonce);
+                } else if let (Payload::Sa(_), None) = (payload, &sa) {
+                    let length = usize::from(u16::from_be_bytes([octets[30], octets[31]]));
+                    sa = Some(octets[32..28 + length].to_vec());
                 }
             }
             cookies = Some((message.header.initiator_spi, message.header.responder_spi));
@@ -162,11 +161,9 @@ fn recorded_sessions_are_read_and_written_again() {
             let exchange = exchanges.entry(id).or_default();
             if !header.flags.has(Flags::ENCRYPTED) {
                 let Body::Clear(payloads) = wire::parse(&octets).unwrap().body else { panic!() };
-                let body = |payload: &Payload| match payload {
-                    Payload::Id(_) => Some(wire::encode_chain(&[payload.clone()]).unwrap()[4..].to_vec()),
-                    _ => None,
-                };
-                ids.extend(payloads.iter().find_map(body));
+                let id = payloads.iter().find(|payload| payload.kind() == PayloadType::ID);
+                let body = |id| wire::encode_chain(core::slice::from_ref(id)).unwrap()[4..].to_vec();
+                ids.extend(id.map(body));
                 continue;
             }
             if octets == exchange.last {

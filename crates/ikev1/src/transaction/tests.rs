@@ -258,9 +258,9 @@ fn recorded() -> Vec<ConfigPayload> {
             let (payloads, _) = wire::parse_chain(wire::PayloadType::HASH, &text).unwrap();
             payloads
                 .into_iter()
-                .find_map(|payload| match payload {
-                    wire::Payload::Config(payload) => Some(payload),
-                    _ => None,
+                .find_map(|payload| {
+                    let wire::Payload::Config(payload) = payload else { return None };
+                    Some(payload)
                 })
                 .unwrap()
         })
