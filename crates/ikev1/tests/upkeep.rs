@@ -1,0 +1,104 @@
+//! What keeps an association going, and what ends it when nothing else does.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+
+mod pair;
+
+use std::time::Duration;
+
+use ikebana_core::Lifetime;
+use ikebana_ike::{ChildSignal, Direction};
+use ikebana_testkit::{LinkConfig, NatConfig};
+use pair::{NAT, Pair, Seen, Setup, peer_config};
+
+fn setup() -> Setup {
+    Setup { provider: pair::toy::open_provider, ..Setup::default() }
+}
+
+#[test]
+fn a_dead_peer_is_noticed_by_both_sides() {
+    for initiator in 0..2 {
+        let mut pair = Pair::new(&Setup { liveness: Some(Duration::from_secs(10)), ..setup() });
+        pair.initiate(initiator);
+        // Idle for hours: the questions are answered, and nobody takes the other one for dead.
+        pair.run_secs(7_200);
+        pair.assert_up();
+        pair.network.set_all_links(LinkConfig::CUT);
+        pair.run_secs(130);
+        for host in &pair.hosts {
+            let dead = host.count(|seen| matches!(seen, Seen::Closed(_, reason) if reason.contains("dead")));
+            assert_eq!(dead, 1, "{}", host.said());
+            assert!(host.inbound().is_empty() && host.outbound().is_empty());
+        }
+        pair.finish();
+    }
+}
+
+#[test]
+fn a_peer_whose_packets_arrive_is_not_asked() {
+    let mut pair = Pair::new(&Setup { liveness: Some(Duration::from_secs(10)), ..setup() });
+    pair.initiate(0);
+    pair.run_secs(2);
+    let sent = [0, 1].map(|host: usize| pair.hosts[host].endpoint.stats().sent);
+    for _ in 0..100 {
+        pair.run_secs(5);
+        for host in 0..2 {
+            let (now, child) = (pair.now, pair.child(host));
+            pair.hosts[host].traffic(now, child);
+        }
+    }
+    assert_eq!(sent, [0, 1].map(|host: usize| pair.hosts[host].endpoint.stats().sent));
+    pair.finish();
+}
+
+#[test]
+fn a_nat_is_kept_open_and_followed_when_it_moves() {
+    let setup = setup();
+    let peers = [peer_config(&setup, 0), peer_config(&setup, 1)];
+    let (mut pair, _) = Pair::behind_nat(&setup, peers, NatConfig::default());
+    pair.initiate(0);
+    pair.run_secs(2);
+    pair.assert_up();
+    let sent = [0, 1].map(|host: usize| pair.hosts[host].endpoint.stats().sent);
+    pair.run_secs(100);
+    let now = [0, 1].map(|host: usize| pair.hosts[host].endpoint.stats().sent);
+    assert_eq!([now[0] - sent[0], now[1] - sent[1]], [5, 0], "keepalives come from behind the NAT only");
+
+    let moved = format!("{NAT}:7777").parse().unwrap();
+    for (host, follows) in [(0, 0), (1, 1)] {
+        let (now, child) = (pair.now, pair.child(host));
+        pair.hosts[host].endpoint.handle_child_signal(now, child, ChildSignal::PeerMoved(moved));
+        pair.drain();
+        let updates =
+            pair.hosts[host].count(|seen| matches!(seen, Seen::Updated(_, path) if path.remote == moved));
+        assert_eq!(updates, follows, "host {host}");
+    }
+}
+
+#[test]
+fn a_pair_outlives_every_isakmp_sa_and_goes_at_its_own_hard_limit() {
+    let mut pair = Pair::new(&Setup {
+        ike_lifetime: Lifetime { hard_time: Some(Duration::from_secs(100)), ..Lifetime::UNLIMITED },
+        child_lifetime: Lifetime {
+            soft_time: Some(Duration::from_secs(1_000)),
+            hard_time: Some(Duration::from_secs(1_200)),
+            ..Lifetime::UNLIMITED
+        },
+        ..setup()
+    });
+    pair.initiate(0);
+    pair.run_secs(900);
+    let renewed = pair.hosts[0].count(|seen| matches!(seen, Seen::IkeRekeyed(..)));
+    assert!(renewed >= 8, "{}", pair.hosts[0].said());
+    let installed = |pair: &Pair, host: usize| {
+        pair.hosts[host].count(|seen| matches!(seen, Seen::Installed(_, Direction::Inbound, _)))
+    };
+    assert_eq!([installed(&pair, 0), installed(&pair, 1)], [1, 1], "the pair is the first one");
+    pair.assert_up();
+    // Nothing arrives any more: no renewal, no rekey.
+    pair.network.set_all_links(LinkConfig::CUT);
+    pair.run_secs(600);
+    for host in &pair.hosts {
+        assert!(host.ike_sas().is_empty() && host.inbound().is_empty(), "{}", host.said());
+    }
+    pair.finish();
+}
