@@ -277,3 +277,32 @@ fn an_offer_that_does_not_fit_is_refused_with_what_both_sides_have() {
     assert!(narrower.contains("10.22.0.0/24") && narrower.contains("10.22.0.0/25"), "{narrower}");
     assert!(world.registry.is_empty(), "every SPI is given back");
 }
+
+#[test]
+fn a_responder_says_that_it_has_less_time_and_that_its_word_is_to_be_waited_for() {
+    let mut world = World::new();
+    let (session, esp) = sessions().next().unwrap();
+    let (isakmp, list) = recorded(&session, &CryptoProvider::rust_crypto());
+    let opened = first(&isakmp, &list[0]);
+    let path = Path::new("10.1.0.2:4500".parse().unwrap(), "10.1.0.1:4500".parse().unwrap());
+    let mut config = config(&esp, "10.22.0.0/24", "10.11.0.0/24");
+    let hard = core::time::Duration::from_secs(66);
+    Arc::make_mut(&mut config).lifetime = Lifetime { hard_time: Some(hard), ..Lifetime::UNLIMITED };
+    let pairs: Vec<_> = selectors::pairs(&config, &Ends::outer(path))
+        .into_iter()
+        .map(|pair| (config.clone(), pair))
+        .collect();
+    let setting = Setting { local: path.local.ip(), remote: path.remote.ip(), ..setting() };
+    let allowed = Allowed { pairs: &pairs, setting, began: 1 };
+    let mut accepted = Accepted::decide(&mut world.context(), &isakmp, &allowed, &opened).ok().unwrap();
+    assert_eq!(accepted.agreed.lifetime.hard_time, Some(hard));
+    for commit in [false, true] {
+        // The flags of the header are not authenticated, so this takes no key.
+        accepted.answer[19] = if commit { 3 } else { 1 };
+        let mut exchange = initiator(&mut world.context(), &isakmp, &list[0], &esp);
+        let answer = exchange.verify(&isakmp, &accepted.answer).unwrap();
+        let concluded = exchange.conclude(&mut world.context(), &isakmp, &answer).ok().unwrap();
+        assert_eq!(concluded.agreed.lifetime.hard_time, Some(hard), "the shorter one counts");
+        assert_eq!(concluded.commit, commit);
+    }
+}
