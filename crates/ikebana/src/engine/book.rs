@@ -98,9 +98,10 @@ impl Tunnel {
             let offered = self.config.assign.get(*index);
             offered.is_some_and(|offered| offered.addresses.iter().any(|ours| demand.wanted.contains(ours)))
         });
-        // A client that has lost its memory comes back before its old IKE SA has gone.
-        let same =
-            |who: &Identity| self.peer.uniqueness != Uniqueness::Keep && who.is_same(&demand.remote_id);
+        // A client that has lost its memory comes back before its old IKE SA has gone. Where XAUTH asks for users,
+        // a whole group of them may have one identity.
+        let is_one = self.peer.uniqueness != Uniqueness::Keep && self.peer.ikev1.xauth.is_none();
+        let same = |who: &Identity| is_one && who.is_same(&demand.remote_id);
         let had = self.assigned.values().find(|(_, who)| same(who)).map(|(index, _)| *index);
         let index = had.or(wanted).or(first)?;
         self.assigned.insert(demand.ike, (index, demand.remote_id.clone()));

@@ -1,24 +1,20 @@
 //! Engines that speak IKEv1: what IKEv2's tunnels can, and what only IKEv1 has.
 
 use ikebana::core::Lifetime;
-use ikebana::ike::{
-    AddressRequest, Assignment, Fragmentation, Liveness, ModeConfig, Phase1Mode, SelectorTemplate,
-    Uniqueness, XauthRole,
-};
+use ikebana::ike::{Fragmentation, Liveness, Phase1Mode, XauthRole};
 use ikebana::proposals::Proposal;
 use ikebana::{
     ConfigError, DeadPeerAction, DropCause, Event, IkeVersion, LeavingFate, Start, TunnelConfig, TunnelState,
 };
 use ikebana_testkit::{LinkConfig, NatConfig, SeededRng};
 
-use crate::packet::numbered;
-use crate::setup::{child, inner, key, millis, outer, secs, tunnel, user};
+use crate::setup::{child, copy, key, millis, outer, secs, tunnel};
 use crate::world::World;
 
-const MODES: [Phase1Mode; 2] = [Phase1Mode::Main, Phase1Mode::Aggressive];
+pub(crate) const MODES: [Phase1Mode; 2] = [Phase1Mode::Main, Phase1Mode::Aggressive];
 
 /// The same tunnel in IKEv1. Two networks on each side are two pairs of child SAs: one for each family.
-fn old(me: usize, other: usize, mode: Phase1Mode) -> TunnelConfig {
+pub(crate) fn old(me: usize, other: usize, mode: Phase1Mode) -> TunnelConfig {
     let mut config = tunnel(me, other);
     config.version = IkeVersion::V1;
     config.peer.ikev1.phase1 = mode;
@@ -39,7 +35,7 @@ fn up(mode: Phase1Mode) -> World {
     world
 }
 
-fn down_events(world: &World, host: usize) -> usize {
+pub(crate) fn down_events(world: &World, host: usize) -> usize {
     world.count(host, |event| matches!(event, Event::Down { .. }))
 }
 
@@ -276,11 +272,12 @@ fn replacing_keys_of_either_phase_from_either_side_loses_no_packet() {
             world.run_secs(2);
             world.assert_perfect();
             world.assert_agree(2);
-            for host in 0..2 {
+            for side in 0..2 {
                 let rekeyed =
-                    world.count(host, |event| matches!(event, Event::ChildUp { rekeyed: true, .. }));
-                assert_eq!(rekeyed, 4, "{}", world.story());
-                let renewed = world.count(host, |event| matches!(event, Event::IkeRekeyed(_)));
+                    world.count(side, |event| matches!(event, Event::ChildUp { rekeyed: true, .. }));
+                // Whoever answers cannot know for sure, over a new ISAKMP SA, that the peer means a pair of the old one.
+                assert!(rekeyed == 4 || (side != host && rekeyed >= 2), "{}", world.story());
+                let renewed = world.count(side, |event| matches!(event, Event::IkeRekeyed(_)));
                 assert_eq!(renewed, 1, "{}", world.story());
             }
             world.finish();
@@ -331,103 +328,6 @@ fn behind_a_nat_messages_move_to_port_4500_and_packets_travel_in_udp() {
         let [a, b] = [world.status(0), world.status(1)];
         assert!(a.ikes[0].nat.local && a.ikes[0].encapsulated, "{a:?}");
         assert!(b.ikes[0].nat.remote && b.ikes[0].encapsulated, "{b:?}");
-        world.finish();
-    }
-}
-
-/// A gateway, host 0, that gives addresses to users, and one client.
-fn gateway(change: impl Fn(&mut TunnelConfig, &mut TunnelConfig)) -> World {
-    let mut world = World::new(21, LinkConfig::default());
-    let mut server = old(0, 1, Phase1Mode::Main);
-    server.start = Start::Passive;
-    server.remote = None;
-    server.peer.remote_id = "*".parse().unwrap();
-    server.peer.assigns_addresses = true;
-    server.peer.uniqueness = Uniqueness::Keep;
-    server.peer.ikev1.xauth = Some(XauthRole::Server);
-    server.xauth_users = vec![user("bob", "builder"), user("alice", "wonderland")];
-    server.assign = ["10.9.0.1", "10.9.0.2"]
-        .map(|address| Assignment {
-            addresses: vec![address.parse().unwrap()],
-            dns: vec!["10.1.0.53".parse().unwrap()],
-            ..Assignment::default()
-        })
-        .to_vec();
-    child(&mut server, |child| {
-        child.local.truncate(1);
-        child.remote = vec![SelectorTemplate::DYNAMIC];
-    });
-    let mut client = old(1, 0, Phase1Mode::Main);
-    client.peer.request = vec![AddressRequest::Ipv4, AddressRequest::DnsIpv4];
-    client.peer.ikev1.xauth = Some(XauthRole::Client);
-    client.xauth = Some(user("alice", "wonderland"));
-    child(&mut client, |child| {
-        child.local = vec![SelectorTemplate::DYNAMIC];
-        child.remote.truncate(1);
-    });
-    change(&mut server, &mut client);
-    for config in [server, client] {
-        let host = world.add_host();
-        world.add_tunnel(host, config);
-    }
-    world.run_secs(3);
-    world
-}
-
-#[test]
-fn a_user_proves_who_they_are_and_gets_an_address_by_pull_or_push_in_either_mode() {
-    for mode in MODES {
-        for config in [ModeConfig::Pull, ModeConfig::Push] {
-            let mut world = gateway(|server, client| {
-                for tunnel in [server, client] {
-                    tunnel.peer.ikev1.phase1 = mode;
-                    tunnel.peer.ikev1.mode_config = config;
-                }
-            });
-            assert!(world.both_up(), "{mode:?} {config:?} {}", world.story());
-            let given = |(_, event): &(_, Event)| match event {
-                Event::Assigned(_, assignment) => Some(assignment.addresses.clone()),
-                _ => None,
-            };
-            let given: Vec<_> = world.nodes[1].seen.iter().filter_map(given).flatten().collect();
-            assert_eq!(given, ["10.9.0.1".parse::<std::net::IpAddr>().unwrap()]);
-            for host in 0..2 {
-                assert_eq!(world.status(host).ikes[0].xauth_user.as_deref(), Some("alice"));
-            }
-            for (from, to, packet) in [
-                (1, 0, numbered(given[0], inner(0, false), 7_777, 100)),
-                (0, 1, numbered(inner(0, false), given[0], 8_888, 100)),
-            ] {
-                let before = world.nodes[to].inbox.len();
-                assert!(
-                    matches!(world.send_packet(from, &packet), LeavingFate::Send(_)),
-                    "{}",
-                    world.story()
-                );
-                world.run(millis(100));
-                assert_eq!(world.nodes[to].inbox.get(before), Some(&packet), "{}", world.story());
-            }
-            world.finish();
-        }
-    }
-}
-
-#[test]
-fn a_wrong_password_or_an_unknown_user_gets_no_child_and_both_sides_say_so() {
-    for (name, password) in [("alice", "underland"), ("carol", "wonderland"), ("alice", "wonder")] {
-        let mut world = gateway(|_, client| client.xauth = Some(user(name, password)));
-        world.run_secs(20);
-        assert!(!world.is_up(0) && !world.is_up(1), "{}", world.story());
-        for host in 0..2 {
-            let told = |event: &Event| match event {
-                Event::Down { cause, .. } | Event::Problem { cause, .. } => {
-                    cause.contains("XAUTH") && cause.contains(name)
-                }
-                _ => false,
-            };
-            assert!(world.count(host, told) > 0, "{host} {}", world.story());
-            assert!(!world.story().contains("underland"), "the password is shown");
-        }
         world.finish();
     }
 }
@@ -537,7 +437,7 @@ fn busy(seed: u64) -> u64 {
             2 => world.stop(host),
             3 => world.start(host),
             _ => {
-                let config = crate::setup::copy(&world.nodes[host].tunnels[0].1);
+                let config = copy(&world.nodes[host].tunnels[0].1);
                 world.remove_tunnel(host, id);
                 world.add_tunnel(host, config);
             }

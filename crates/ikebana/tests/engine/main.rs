@@ -19,6 +19,7 @@ mod dead_peer;
 mod diagnosis;
 mod early;
 mod ikev1;
+mod ikev1_users;
 mod inner_side;
 mod lifetimes;
 mod modes;

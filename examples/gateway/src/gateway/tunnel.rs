@@ -10,7 +10,7 @@ use ikebana_core::datagram::IKE_PORT;
 use ikebana_core::{AddressRange, Identity, IdentityPattern, Secret};
 use ikebana_ike::{
     AddressRequest, Assignment, Authentication, ChildConfig, Encapsulation, Ikev1Peer, Liveness, PeerConfig,
-    Uniqueness, XauthCredentials, XauthRole,
+    Uniqueness, XauthCredentials,
 };
 use ikebana_proposals::Prefer;
 
@@ -81,11 +81,7 @@ pub(super) fn for_engine(
         retransmission: tunnel.retransmission,
         request,
         assigns_addresses: !assign.is_empty(),
-        uniqueness: match tunnel.ikev1.xauth_role() {
-            // A whole group of users has one identity and one key.
-            Some(XauthRole::Server) => Uniqueness::Keep,
-            Some(XauthRole::Client) | None => Uniqueness::InitialContact,
-        },
+        uniqueness: Uniqueness::InitialContact,
         ikev1: Ikev1Peer {
             phase1: tunnel.ikev1.phase1,
             xauth: tunnel.ikev1.xauth_role(),
