@@ -198,3 +198,19 @@ fn a_host_that_restarts_is_taken_back() {
         end(duel);
     }
 }
+
+#[test]
+fn a_delete_that_is_lost_is_sent_again() {
+    for host in [A, B] {
+        let mut duel = Duel::established(&setup(), A, false);
+        duel.delete_child(host);
+        assert!(duel.waiting(1 - host) > 0);
+        while duel.waiting(1 - host) > 0 {
+            duel.lose(1 - host);
+        }
+        assert_eq!(duel.hosts[1 - host].child_pairs(), 1);
+        duel.run(Duration::from_secs(10));
+        assert_eq!(duel.hosts[1 - host].child_pairs(), 0, "{}", duel.story());
+        end(duel);
+    }
+}
