@@ -102,3 +102,18 @@ fn a_pair_outlives_every_isakmp_sa_and_goes_at_its_own_hard_limit() {
     }
     pair.finish();
 }
+
+#[test]
+fn a_peer_with_several_associations_keeps_them_all_in_peace() {
+    // Both of its associations are one here. What it has renewed is not told from what it has besides.
+    let mut pair = Pair::new(&setup());
+    pair.initiate(0);
+    pair.run_secs(2);
+    pair.initiate(0);
+    pair.run_secs(1_800);
+    let renewed = pair.hosts[1].count(|seen| matches!(seen, Seen::IkeRekeyed(..)));
+    assert!((1..=4).contains(&renewed), "{renewed} renewals in half an hour:\n{}", pair.hosts[1].said());
+    let closed = pair.hosts.iter().map(|host| host.count(|seen| matches!(seen, Seen::Closed(..)))).sum::<usize>();
+    assert_eq!(closed, 0);
+    pair.finish();
+}

@@ -19,6 +19,12 @@ use crate::phase1::{Initiator as Phase1, Phase1Done, Step as Phase1Step};
 /// How long an ISAKMP SA that we have renewed stays beside the new one.
 const OVERLAP: Duration = Duration::from_secs(2);
 
+/// How long an ISAKMP SA that the peer has renewed waits for the peer to delete it.
+const RENEWED_BY_PEER: Duration = Duration::from_secs(10);
+
+/// How soon a peer comes back whose ISAKMP SA we have deleted while it was the only one of an association.
+const COMES_BACK: Duration = Duration::from_secs(5);
+
 /// How long a failed renewal waits for the next attempt.
 const FAILED_WAIT: Duration = Duration::from_secs(20);
 
@@ -138,8 +144,18 @@ impl Established {
 
     /// The peer has renewed phase 1 by an attempt of its own.
     pub(crate) fn join(&mut self, cx: &mut Context<'_>, done: Phase1Done) -> Option<End> {
-        // The peer deletes what it has renewed. If it does not, the old one may belong to another association of
-        // its own, which here is the same.
+        // Some peers, strongSwan among them, leave it to the other side to delete what they have renewed. But the
+        // old one may as well belong to another association of the peer's, which here is the same: such a peer
+        // makes a new one at once, and then it may keep as many as it likes.
+        if self.old_goes_at.is_some_and(|at| at <= cx.now && cx.now <= at + COMES_BACK) {
+            self.peer_has_several = true;
+        }
+        if !self.peer_has_several && !done.xauth {
+            self.old_goes_at = Some(cx.now + RENEWED_BY_PEER);
+            for leg in self.legs.iter_mut().filter(|leg| leg.fate == Fate::Live) {
+                leg.fate = Fate::Superseded(cx.now + RENEWED_BY_PEER);
+            }
+        }
         let end = self.renewed(cx, done);
         end.or_else(|| self.pump(cx))
     }
