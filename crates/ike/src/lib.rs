@@ -49,8 +49,8 @@ pub use header::{ExchangeType, Flags, HEADER_LEN, IkeHeader};
 pub use limits::Limits;
 pub use nat::NatSituation;
 pub use query::{
-    AddressDemand, AddressKeyRequest, Answer, Credentials, PreSharedKeyRequest, Query, SelectPeer, XauthClaim,
-    XauthCredentials, XauthRequest,
+    AddressDemand, AddressKeyRequest, Answer, Credentials, PreSharedKeyRequest, Query, SelectPeer,
+    XauthClaim, XauthCredentials, XauthRequest,
 };
 pub use reason::{
     ApiError, AuthenticationFailed, ChildFailure, CloseReason, DropCounters, DropReason, FailReason,

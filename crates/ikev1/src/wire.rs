@@ -24,13 +24,11 @@ pub use config::ConfigPayload;
 pub use delete::DeletePayload;
 pub use fragment::FragmentPayload;
 pub use identification::IdPayload;
-pub use message::{Body, Message, ParseError, encode, encode_chain, parse, parse_chain};
-pub use notify::NotifyPayload;
-pub use payload::Payload;
-pub use registries::{
-    CertEncoding, ConfigAttribute, ConfigType, IdType, NotifyType, PayloadType,
-};
 pub use ikebana_proposals::ikev1::attribute::{Attribute, AttributeValue};
 pub use ikebana_proposals::ikev1::sa::{
     DOI_IPSEC, OfferedProposal as Proposal, SITUATION_IDENTITY_ONLY, SaPayload, Transform,
 };
+pub use message::{Body, Message, ParseError, encode, encode_chain, parse, parse_chain};
+pub use notify::NotifyPayload;
+pub use payload::Payload;
+pub use registries::{CertEncoding, ConfigAttribute, ConfigType, IdType, NotifyType, PayloadType};

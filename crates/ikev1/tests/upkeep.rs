@@ -113,7 +113,8 @@ fn a_peer_with_several_associations_keeps_them_all_in_peace() {
     pair.run_secs(1_800);
     let renewed = pair.hosts[1].count(|seen| matches!(seen, Seen::IkeRekeyed(..)));
     assert!((1..=4).contains(&renewed), "{renewed} renewals in half an hour:\n{}", pair.hosts[1].said());
-    let closed = pair.hosts.iter().map(|host| host.count(|seen| matches!(seen, Seen::Closed(..)))).sum::<usize>();
+    let closed =
+        pair.hosts.iter().map(|host| host.count(|seen| matches!(seen, Seen::Closed(..)))).sum::<usize>();
     assert_eq!(closed, 0);
     pair.finish();
 }

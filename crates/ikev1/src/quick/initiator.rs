@@ -167,7 +167,9 @@ impl Initiator {
 
     /// Whether an error notification can be about this exchange: it names our SPI, or none.
     pub(crate) fn may_be_meant_by(&self, error: &NotifyPayload) -> bool {
-        error.spi.len() != 4 || error.spi == self.spi.to_be_bytes()
+        // strongSwan sends four zeros where it had not read so far as to know the SPI.
+        let names_none = error.spi.len() != 4 || error.spi == [0; 4];
+        names_none || error.spi == self.spi.to_be_bytes()
     }
 
     /// Remembers that the peer deleted an SA we have not heard of.

@@ -1,11 +1,12 @@
 //! The attribute payload of mode config and XAUTH.
 
 use alloc::vec::Vec;
+use core::fmt;
 
 use ikebana_core::{Reader, WireError, Writer};
 use ikebana_proposals::ikev1::attribute::{Attribute, encode_attributes, parse_attributes};
 
-use super::ConfigType;
+use super::{ConfigAttribute, ConfigType};
 
 /// Values asked for or given (draft-ietf-ipsec-isakmp-mode-cfg 3.2).
 ///
@@ -18,7 +19,7 @@ use super::ConfigType;
 /// ~                           Attributes                          ~
 /// +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct ConfigPayload {
     /// Asked for or given.
     pub kind: ConfigType,
@@ -26,6 +27,21 @@ pub struct ConfigPayload {
     pub identifier: u16,
     /// The values; see [`ConfigAttribute`](super::ConfigAttribute) for their types.
     pub attributes: Vec<Attribute>,
+}
+
+/// Shows everything but passwords.
+impl fmt::Debug for ConfigPayload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |attribute: &Attribute| match ConfigAttribute(attribute.kind) {
+            kind if kind.is_secret() => (kind, None),
+            kind => (kind, Some(attribute.value.clone())),
+        };
+        f.debug_struct("ConfigPayload")
+            .field("kind", &self.kind)
+            .field("identifier", &self.identifier)
+            .field("attributes", &self.attributes.iter().map(shown).collect::<Vec<_>>())
+            .finish()
+    }
 }
 
 impl ConfigPayload {
@@ -42,5 +58,32 @@ impl ConfigPayload {
         writer.u8(0);
         writer.u16(self.identifier);
         encode_attributes(&self.attributes, writer);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+
+    use super::*;
+    use crate::wire::AttributeValue;
+
+    #[test]
+    fn debug_output_has_the_user_but_not_the_password() {
+        let attribute = |kind: ConfigAttribute, text: &[u8]| Attribute {
+            kind: kind.0,
+            value: AttributeValue::Long(text.to_vec()),
+        };
+        let payload = ConfigPayload {
+            kind: ConfigType::REPLY,
+            identifier: 7,
+            attributes: Vec::from([
+                attribute(ConfigAttribute::XAUTH_USER_NAME, b"alice"),
+                attribute(ConfigAttribute::XAUTH_USER_PASSWORD, b"wonderland"),
+            ]),
+        };
+        let text = format!("{payload:?}");
+        assert!(text.contains(&format!("{:?}", b"alice")), "{text}");
+        assert!(!text.contains(&format!("{:?}", b"wonderland")), "{text}");
     }
 }
