@@ -1,5 +1,6 @@
 //! How long does it take two IKEv1 endpoints to bring up a first child SA, in each mode of phase 1?
 #![allow(missing_docs, reason = "the macros of criterion make functions without")]
+#![allow(clippy::indexing_slicing, reason = "there are two hosts")]
 
 use std::sync::Arc;
 use std::time::Duration;

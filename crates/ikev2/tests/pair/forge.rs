@@ -45,9 +45,8 @@ pub(crate) fn status(kind: NotifyType, data: Vec<u8>) -> Payload {
 }
 
 pub(crate) fn notifies(payloads: &[Payload]) -> Vec<(NotifyType, Vec<u8>)> {
-    let notify = |payload: &Payload| match payload {
-        Payload::Notify(notify) => Some((notify.kind, notify.data.clone())),
-        _ => None,
+    let notify = |payload: &Payload| {
+        if let Payload::Notify(notify) = payload { Some((notify.kind, notify.data.clone())) } else { None }
     };
     payloads.iter().filter_map(notify).collect()
 }
