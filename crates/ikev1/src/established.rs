@@ -104,8 +104,8 @@ pub(crate) struct Established {
     renewal_began: Instant,
     /// No attempt to renew before this time.
     renew_after: Instant,
-    /// When we delete what the peer has renewed, or did the last time.
-    old_goes_at: Option<Instant>,
+    /// When we last deleted what the peer had renewed.
+    old_went_at: Option<Instant>,
     /// Whether the peer has more than one association where we have this one.
     peer_has_several: bool,
     probe: Option<Probe>,
@@ -144,7 +144,7 @@ impl Established {
             renewal: None,
             renewal_began: cx.now,
             renew_after: cx.now,
-            old_goes_at: None,
+            old_went_at: None,
             peer_has_several: false,
             probe: None,
             probes: 0,

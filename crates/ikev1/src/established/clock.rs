@@ -139,7 +139,12 @@ impl Established {
                     leg.waits = leg.waits.saturating_add(1);
                     leg.fate = Fate::Superseded(cx.now + BUSY_WAIT);
                 }
-                Fate::Superseded(until) if until <= cx.now => spent.push((cookie, false)),
+                Fate::Superseded(until) if until <= cx.now => {
+                    if leg.renewed_by_peer {
+                        self.old_went_at = Some(cx.now);
+                    }
+                    spent.push((cookie, false));
+                }
                 Fate::Superseded(_) | Fate::Live => {}
             }
         }

@@ -68,6 +68,8 @@ pub(super) struct Exchange {
 pub(crate) struct Leg {
     pub(crate) isakmp: Isakmp,
     pub(crate) fate: Fate,
+    /// Whether it was the peer that has put another one in its place.
+    pub(super) renewed_by_peer: bool,
     /// When it was made.
     pub(super) made: Instant,
     /// When the peer was last heard over it. The peer may have lost it without a word that reached us.
@@ -91,6 +93,7 @@ impl Leg {
         Self {
             isakmp: done.isakmp,
             fate: Fate::Live,
+            renewed_by_peer: false,
             made: now,
             heard: now,
             hard,

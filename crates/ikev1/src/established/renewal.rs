@@ -147,13 +147,13 @@ impl Established {
         // Some peers, strongSwan among them, leave it to the other side to delete what they have renewed. But the
         // old one may as well belong to another association of the peer's, which here is the same: such a peer
         // makes a new one at once, and then it may keep as many as it likes.
-        if self.old_goes_at.is_some_and(|at| at <= cx.now && cx.now <= at + COMES_BACK) {
+        if self.old_went_at.is_some_and(|at| cx.now <= at + COMES_BACK) {
             self.peer_has_several = true;
         }
         if !self.peer_has_several && !done.xauth {
-            self.old_goes_at = Some(cx.now + RENEWED_BY_PEER);
             for leg in self.legs.iter_mut().filter(|leg| leg.fate == Fate::Live) {
                 leg.fate = Fate::Superseded(cx.now + RENEWED_BY_PEER);
+                leg.renewed_by_peer = true;
             }
         }
         let end = self.renewed(cx, done);
