@@ -37,7 +37,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use ikebana_core::{Identity, IkeSpi, Instant, Lifetime};
+use ikebana_core::{AddressRange, Identity, IkeSpi, Instant, Lifetime};
 use ikebana_ike::{
     ChildConfig, ChildFailure, ChildHandle, CloseReason, Event, IkeSaHandle, NatSituation, PeerConfig,
     RemoveReason, XauthRole,
@@ -53,6 +53,7 @@ pub(crate) use closing::Lingering;
 pub(crate) use leg::{Fate, Leg};
 pub(crate) use task::Task;
 
+use leg::Step;
 use notices::{Notice, Probe};
 use settling::Settling;
 use task::Queue;
@@ -283,6 +284,11 @@ impl Established {
         if route.path == self.route.path || route.encapsulated != self.route.encapsulated {
             return;
         }
+        // A "dynamic" selector that stands for the peer's outer address moves with it.
+        let outer = AddressRange::single(self.route.path.remote.ip());
+        for range in self.ends.remote.iter_mut().filter(|range| **range == outer) {
+            *range = AddressRange::single(route.path.remote.ip());
+        }
         self.route.path = route.path;
         for child in self.children.keys() {
             cx.event(Event::UpdateSa { child: *child, path: route.path, encapsulated: self.esp_in_udp });
@@ -299,6 +305,14 @@ impl Established {
         self.queue.forget_child(handle);
         if let Some(child) = self.children.remove(&handle) {
             child.remove(cx, reason);
+        }
+        // Its exchange may still wait for a message 3 that nobody needs any more. If it stayed, a peer that makes and
+        // deletes pairs could have us keep, and repeat, any number of them.
+        for leg in &mut self.legs {
+            leg.exchanges.retain(|exchange| match &exchange.step {
+                Step::Answered { exchange, .. } => exchange.child != handle,
+                Step::Asked { .. } | Step::Asking { .. } => true,
+            });
         }
     }
 

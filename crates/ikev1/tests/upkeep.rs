@@ -118,3 +118,44 @@ fn a_peer_with_several_associations_keeps_them_all_in_peace() {
     assert_eq!(closed, 0);
     pair.finish();
 }
+
+#[test]
+fn a_peer_with_three_associations_is_recognised_however_they_are_spaced() {
+    for gap in [3, 5, 8] {
+        let mut pair = Pair::new(&setup());
+        for _ in 0..3 {
+            pair.initiate(0);
+            pair.run_secs(gap);
+        }
+        pair.run_secs(1_800);
+        let renewed = pair.hosts[1].count(|seen| matches!(seen, Seen::IkeRekeyed(..)));
+        assert!((1..=8).contains(&renewed), "{renewed} renewals in half an hour, {gap} seconds apart");
+        pair.finish();
+    }
+}
+
+#[test]
+fn a_deleted_pair_takes_all_with_it_that_it_has_come_from() {
+    for host in 0..2 {
+        let mut pair = Pair::established(&setup());
+        for _ in 0..3 {
+            let (now, child) = (pair.now, pair.child(0));
+            pair.hosts[0].endpoint.rekey_child(now, child).unwrap();
+            pair.run_secs(1);
+            for host in 0..2 {
+                let (now, child) = (pair.now, pair.child(host));
+                pair.hosts[host].traffic(now, child);
+            }
+        }
+        let rekeyed =
+            pair.hosts[host].count(|seen| matches!(seen, Seen::Installed(_, Direction::Inbound, _)));
+        assert_eq!(rekeyed, 4, "four pairs: {}", pair.hosts[host].said());
+        let (now, child) = (pair.now, pair.child(host));
+        pair.hosts[host].endpoint.delete_child(now, child).unwrap();
+        pair.run_secs(30);
+        for host in &pair.hosts {
+            assert!(host.inbound().is_empty() && host.outbound().is_empty(), "{}", host.said());
+        }
+        pair.finish();
+    }
+}

@@ -19,7 +19,6 @@ use ikebana_proposals::ikev1::phase2::Protocol;
 
 use super::Established;
 use super::asked::HOLD;
-use super::leg::Step;
 use crate::children::{Child, ChildState};
 use crate::context::{Context, Note};
 use crate::quick::protocol_of;
@@ -240,6 +239,12 @@ impl Established {
 
     /// A pair is gone at once; what it had replaced is in use again.
     pub(super) fn child_gone(&mut self, cx: &mut Context<'_>, handle: ChildHandle, reason: RemoveReason) {
+        if let Some(Child { state: ChildState::Replaced { by, .. }, .. }) = self.children.get(&handle)
+            && let Some(heir) = self.children.get_mut(&{ *by })
+        {
+            // There is nothing left that packets could go on with meanwhile.
+            heir.release_outbound(cx);
+        }
         self.remove_child(cx, handle, reason);
         let orphans: Vec<ChildHandle> = self
             .children
@@ -250,26 +255,28 @@ impl Established {
         for orphan in orphans {
             self.restore(cx, orphan);
         }
-        for leg in &mut self.legs {
-            leg.exchanges.retain(|exchange| match &exchange.step {
-                Step::Answered { exchange, .. } => exchange.child != handle,
-                Step::Asked { .. } | Step::Asking { .. } => true,
-            });
-        }
     }
 
     /// We delete a pair. If the application wants that, so goes whatever it has replaced or is to be replaced by.
     pub(super) fn delete_child(&mut self, cx: &mut Context<'_>, handle: ChildHandle, reason: RemoveReason) {
         let Some(child) = self.children.get(&handle) else { return };
         let local = reason == RemoveReason::Local;
-        let is_kin = |other: &&Child| {
-            let replaced = matches!(other.state, ChildState::Replaced { by, .. } if by == handle);
-            let coming = other.state == ChildState::Pending && other.replaces == Some(handle);
-            other.handle == handle || local && (replaced || coming)
-        };
         let protocol = protocol_of(&child.suite);
-        let kin: Vec<(ChildHandle, EspSpi)> =
-            self.children.values().filter(is_kin).map(|child| (child.handle, child.inbound)).collect();
+        let mut kin = Vec::from([(handle, child.inbound)]);
+        // What one of them has replaced may have replaced another one itself.
+        let mut looked_at = 0;
+        while let Some(&(of, _)) = kin.get(looked_at).filter(|_| local) {
+            looked_at = looked_at.saturating_add(1);
+            let is_kin = |other: &&Child| {
+                let replaced = matches!(other.state, ChildState::Replaced { by, .. } if by == of);
+                replaced || other.state == ChildState::Pending && other.replaces == Some(of)
+            };
+            for other in self.children.values().filter(is_kin) {
+                if kin.iter().all(|(known, _)| *known != other.handle) {
+                    kin.push((other.handle, other.inbound));
+                }
+            }
+        }
         for asked in self.legs.iter_mut().filter_map(super::Leg::asked_mut) {
             if asked.rekeys == Some(handle) && local {
                 asked.unwanted = true;
