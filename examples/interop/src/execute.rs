@@ -22,6 +22,8 @@ use crate::wait;
 const REKEY_LIMIT: Duration = Duration::from_secs(20);
 /// How long a counted ping may take.
 const PING_LIMIT: Duration = Duration::from_secs(60);
+/// How long answers to counted echo requests may take.
+const LINGER_MS: u32 = 500;
 /// Echo requests sent this shortly before the flood ends may still be under way.
 const IN_FLIGHT_MS: u32 = 300;
 /// A flood with fewer requests than this has not shown anything.
@@ -108,8 +110,9 @@ impl<'a> Execution<'a> {
             Step::Ping { count, interval, size, max_lost, from, between } => {
                 let (source, target) = self.route(*from);
                 let route = between.clone().unwrap_or_else(|| (source.to_owned(), target.to_owned()));
-                let options = format!("-c {count} -i {} -s {size}", f64::from(*interval) / 1000.0);
-                self.ping(*from, &route, &options, *max_lost)
+                let more = (LINGER_MS / (*interval).max(1)).clamp(1, 100);
+                let options = format!("-c {} -i {} -s {size}", count + more, f64::from(*interval) / 1000.0);
+                self.ping(*from, &route, &options, (*count, *max_lost))
             }
             Step::Flood { interval } => self.start_flood(*interval),
             Step::FloodEnd { max_lost } => self.end_flood(*max_lost),
@@ -194,15 +197,22 @@ impl<'a> Execution<'a> {
         }
     }
 
-    fn ping(&mut self, from: Side, route: &(String, String), options: &str, max_lost: u32) -> Result<()> {
+    /// Sends echo requests, of the first so many of which only so many may be lost.
+    fn ping(
+        &mut self,
+        from: Side,
+        route: &(String, String),
+        options: &str,
+        (count, max_lost): (u32, u32),
+    ) -> Result<()> {
         let answering = match from {
             Side::Us => Side::Them,
             Side::Them => Side::Us,
         };
         let before = self.packets_in(answering)?;
-        let command = format!("ping -n -q -W 2 {options} -I {} {}", route.0, route.1);
+        let command = format!("ping -n -W 2 {options} -I {} {}", route.0, route.1);
         let finished = self.lab.place(from)?.try_run(&command, PING_LIMIT)?;
-        let tally = ping::finished(&finished.output)?;
+        let tally = ping::finished(&finished.output, count)?;
         if tally.lost > max_lost {
             let witness = self.witness();
             bail!(
