@@ -6,9 +6,9 @@ mod pair;
 use std::time::Duration;
 
 use ikebana_core::Lifetime;
-use ikebana_ike::{ChildSignal, Direction};
+use ikebana_ike::{ChildSignal, Direction, DropReason};
 use ikebana_testkit::{LinkConfig, NatConfig};
-use pair::{NAT, Pair, Seen, Setup, peer_config};
+use pair::{Duel, NAT, Pair, Seen, Setup, peer_config};
 
 fn setup() -> Setup {
     Setup { provider: pair::toy::open_provider, ..Setup::default() }
@@ -158,4 +158,32 @@ fn a_deleted_pair_takes_all_with_it_that_it_has_come_from() {
         }
         pair.finish();
     }
+}
+
+#[test]
+fn an_old_message_is_no_sign_of_life() {
+    let setup = Setup { liveness: Some(Duration::from_secs(5)), ..setup() };
+    let mut duel = Duel::established(&setup, 0, false);
+    while duel.waiting(0) + duel.waiting(1) == 0 {
+        duel.wait(Duration::from_secs(1));
+    }
+    let question = duel.on_the_wire().remove(0);
+    let to = question.to;
+    duel.settle();
+    // Questions and answers until ids would have to be forgotten.
+    let renewed = |duel: &Duel| duel.hosts[to].count(|seen| matches!(seen, Seen::IkeRekeyed(..)));
+    for _ in 0..100 {
+        duel.run(Duration::from_secs(300));
+        if renewed(&duel) > 0 {
+            break;
+        }
+        let drops = |duel: &Duel| duel.hosts[to].endpoint.stats().drops.get(DropReason::OutsideWindow);
+        let before = drops(&duel);
+        duel.release(&question);
+        assert_eq!(drops(&duel), before + 1, "it was seen before");
+    }
+    assert_eq!(renewed(&duel), 1, "before that, there are new keys");
+    duel.release(&question);
+    assert!(duel.hosts[to].endpoint.stats().drops.get(DropReason::UnknownSpi) > 0);
+    duel.finish();
 }

@@ -16,9 +16,13 @@ use crate::quick;
 use crate::turn::Turn;
 use crate::vendor::Vendor;
 
-/// Message ids that are remembered, so that none of them is used twice. An attacker who repeats an older
-/// message gets no further than its HASH lets it: to an exchange that ends when its third message stays away.
-const REMEMBERED_IDS: usize = 512;
+/// Message ids that are remembered, so that none of them is used twice: a message whose id is forgotten passes for a
+/// new one when an attacker repeats it, as a sign of life for instance. Whoever began phase 1 begins it again before
+/// that many messages have gone over it.
+const REMEMBERED_IDS: usize = 4_096;
+
+/// When that is.
+const MOST_MESSAGES: u32 = 4_000;
 
 /// Finished exchanges that are remembered to repeat their last message.
 const REMEMBERED_EXCHANGES: usize = 32;
@@ -128,6 +132,12 @@ impl Leg {
             self.ids.pop_front();
         }
         self.ids.push_back(id);
+    }
+
+    /// Whether more messages have gone over it than should, where the application has set `limit`.
+    pub(super) fn is_worn(&self, limit: u32) -> bool {
+        let most = if self.isakmp.initiator { limit.min(MOST_MESSAGES) } else { limit };
+        self.messages >= most
     }
 
     pub(super) fn exchange(&self, id: u32) -> Option<&Exchange> {

@@ -185,7 +185,7 @@ impl Established {
             return self.end_if_spent();
         }
         let limit = cx.config.limits.requests_per_ike_sa;
-        if self.current().is_some_and(|leg| leg.messages >= limit) {
+        if self.current().is_some_and(|leg| leg.is_worn(limit)) {
             self.queue.push(cx.now, Work::Renew);
         }
         if self.is_renewal_due(cx.now) {
