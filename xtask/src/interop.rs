@@ -1,6 +1,8 @@
 //! Scenarios against real peers; `examples/interop` holds them and the runner.
 
-use std::path::Path;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::packages;
 use crate::process::{cargo, run, target_dir};
@@ -14,12 +16,28 @@ struct Options {
     filter: Option<String>,
 }
 
-pub(crate) fn namespaces() -> CheckResult {
-    scenarios(&Options::default())
-}
-
-pub(crate) fn kernel() -> CheckResult {
-    scenarios(&Options { kernel: true, ..Options::default() })
+/// All scenarios, those of the namespaces and those of the guest at the same time: they wait for timers more than
+/// they compute.
+pub(crate) fn everywhere() -> CheckResult {
+    if let Some(outcome) = not_here() {
+        return outcome;
+    }
+    let peers = prepare(true)?;
+    let log = target_dir().join("interop-kernel.log");
+    let file = File::create(&log).map_err(|error| format!("{}: {error}", log.display()))?;
+    let copy = file.try_clone().map_err(|error| format!("{}: {error}", log.display()))?;
+    let mut guest = runner(&peers, &Options { kernel: true, ..Options::default() });
+    let mut guest =
+        guest.stdout(file).stderr(copy).spawn().map_err(|error| format!("the guest's scenarios: {error}"))?;
+    let namespaces = run(&mut runner(&peers, &Options::default()));
+    let status = guest.wait().map_err(|error| format!("the guest's scenarios: {error}"))?;
+    print!("\n{}", std::fs::read_to_string(&log).unwrap_or_default());
+    let kernel = if status.success() { Ok(()) } else { Err(format!("the scenarios in the guest: {status}")) };
+    match (namespaces, kernel) {
+        (Ok(()), Ok(())) => Ok(Outcome::Passed),
+        (Err(why), Ok(())) | (Ok(()), Err(why)) => Err(why),
+        (Err(one), Err(other)) => Err(format!("{one}; {other}")),
+    }
 }
 
 pub(crate) fn from_arguments(arguments: &[String]) -> CheckResult {
@@ -37,31 +55,52 @@ pub(crate) fn from_arguments(arguments: &[String]) -> CheckResult {
 }
 
 fn scenarios(options: &Options) -> CheckResult {
-    if let Some(why) = impossible() {
-        // A person may lack root or Debian; CI that silently skips would prove nothing.
-        return if std::env::var("CI").is_ok_and(|value| value == "true") {
-            Err(format!("did not run, and CI=true requires it: {why}"))
-        } else {
-            Ok(Outcome::NotRun(why))
-        };
+    if let Some(outcome) = not_here() {
+        return outcome;
     }
+    let peers = if options.list { PathBuf::new() } else { prepare(options.kernel)? };
+    if options.list {
+        build()?;
+    }
+    run(&mut runner(&peers, options))?;
+    Ok(Outcome::Passed)
+}
+
+/// Installs the peers and builds both programs; returns where unpacked peers are.
+fn prepare(kernel: bool) -> Result<PathBuf, String> {
     let peers = target_dir().join("interop-peers");
-    if !options.list {
-        packages::install(options.kernel, &peers)?;
-    }
-    run(cargo().args(["build", "-q", "-p", "ikebana-gateway", "-p", "ikebana-interop"]))?;
+    packages::install(kernel, &peers)?;
+    build()?;
+    Ok(peers)
+}
+
+fn build() -> Result<(), String> {
+    run(cargo().args(["build", "-q", "-p", "ikebana-gateway", "-p", "ikebana-interop"]))
+}
+
+fn runner(peers: &Path, options: &Options) -> Command {
     let bin = target_dir().join("debug");
-    let mut runner = std::process::Command::new(bin.join("ikebana-interop"));
+    let mut runner = Command::new(bin.join("ikebana-interop"));
     runner.arg(if options.list { "list" } else { "run" });
-    runner.arg("--gateway").arg(bin.join("ikebana")).arg("--peers").arg(&peers);
+    runner.arg("--gateway").arg(bin.join("ikebana")).arg("--peers").arg(peers);
     if options.kernel {
         runner.arg("--kernel");
     }
     if let Some(filter) = &options.filter {
         runner.arg("--filter").arg(filter);
     }
-    run(&mut runner)?;
-    Ok(Outcome::Passed)
+    runner
+}
+
+/// What to say where the scenarios cannot run.
+fn not_here() -> Option<CheckResult> {
+    let why = impossible()?;
+    // A person may lack root or Debian; CI that silently skips would prove nothing.
+    Some(if std::env::var("CI").is_ok_and(|value| value == "true") {
+        Err(format!("did not run, and CI=true requires it: {why}"))
+    } else {
+        Ok(Outcome::NotRun(why))
+    })
 }
 
 /// Why the scenarios cannot run here, if so.

@@ -25,8 +25,11 @@ const CHECKS: &[Check] = &[
     Check::new("no-std", "library crates build without the standard library", no_std::check),
     Check::new("bench-smoke", "every benchmark compiles and runs once", cargo_checks::bench_smoke),
     Check::new("fuzz-smoke", "every fuzz target survives a bounded number of runs", fuzz::smoke),
-    Check::new("interop", "scenarios against strongSwan in network namespaces", interop::namespaces),
-    Check::new("interop --kernel", "scenarios against kernel ESP, libreswan and OpenIKED", interop::kernel),
+    Check::new(
+        "interop",
+        "scenarios against real peers, in network namespaces and in a guest",
+        interop::everywhere,
+    ),
 ];
 
 fn main() -> ExitCode {
@@ -68,7 +71,8 @@ fn usage() -> String {
         text.push_str(&format!("  {:<18} {}\n", check.name, check.about));
     }
     text.push_str(
-        "\ninterop also takes --filter TEXT (only scenarios whose name contains TEXT) and --list.\n\
+        "\nBy itself, interop runs the scenarios in network namespaces, or with --kernel those in the guest; it also\n\
+         takes --filter TEXT (only scenarios whose name contains TEXT) and --list.\n\
          FUZZ_RUNS, FUZZ_SECONDS and FUZZ_SEED bound fuzz-smoke.\n",
     );
     text
