@@ -48,7 +48,12 @@ impl Connection {
 
     /// Whether it counts against the half-open limits.
     pub(crate) const fn is_half_open(&self) -> bool {
-        matches!(self.state, State::Responding(_))
+        match &self.state {
+            // Whoever has the key of a group is one of many, as strange as anybody.
+            State::Responding(_) | State::Authenticated(_) => true,
+            State::Established(established) => established.is_half_open(),
+            State::Initiating(_) | State::Lingering(_) | State::Gone => false,
+        }
     }
 
     /// When something has to happen next.

@@ -50,10 +50,10 @@ use crate::quick::Setting;
 use crate::selectors::Ends;
 
 pub(crate) use closing::Lingering;
+use leg::Step;
 pub(crate) use leg::{Fate, Leg};
 pub(crate) use task::Task;
 
-use leg::Step;
 use notices::{Notice, Probe};
 use settling::Settling;
 use task::Queue;
@@ -158,7 +158,7 @@ impl Established {
         };
         let xauth = done.xauth;
         if xauth && done.replaces_older() {
-            new.replace_when_settled();
+            new.replace_when_settled(done.isakmp.local_cookie());
         }
         new.add_leg(cx, done);
         let end = new.settle(cx, xauth, true);
@@ -189,7 +189,7 @@ impl Established {
         cx.stats.established = cx.stats.established.saturating_add(1);
     }
 
-    /// Takes in a new ISAKMP SA, and draws the lifetimes from it.
+    /// Takes in a new ISAKMP SA, and draws the lifetimes from it. What is on probation changes no other one's.
     fn add_leg(&mut self, cx: &mut Context<'_>, done: Phase1Done) {
         let Lifetime { soft_time, hard_time, .. } = self.peer.lifetime.jittered(cx.rng);
         // RFC 2407 4.5.4: the shorter one counts, whatever each side had in mind.
@@ -199,10 +199,12 @@ impl Established {
             (None, Some(hard)) => Some(hard.saturating_mul(9) / 10),
             (soft, _) => soft,
         };
-        self.soft = soft_time.map(|time| cx.now + time);
+        if !(self.announced && done.is_on_probation()) {
+            self.soft = soft_time.map(|time| cx.now + time);
+            self.probe = None;
+        }
         let hard = hard_time.map(|time| cx.now + time);
         self.legs.push(Leg::new(cx.now, hard, done));
-        self.probe = None;
     }
 
     pub(crate) const fn carrier(&self) -> Carrier {
@@ -221,21 +223,30 @@ impl Established {
     /// The ISAKMP SA that new exchanges use: of those in use, the one over which the peer was heard last. It is the
     /// least likely one to be gone at the other end.
     fn current(&self) -> Option<&Leg> {
-        self.legs.iter().filter(|leg| leg.fate == Fate::Live).max_by_key(|leg| leg.heard)
+        self.legs.iter().filter(|leg| leg.is_usable()).max_by_key(|leg| leg.heard)
     }
 
     fn current_mut(&mut self) -> Option<&mut Leg> {
-        self.legs.iter_mut().filter(|leg| leg.fate == Fate::Live).max_by_key(|leg| leg.heard)
+        self.legs.iter_mut().filter(|leg| leg.is_usable()).max_by_key(|leg| leg.heard)
     }
 
     /// Gives an ISAKMP SA up over which the peer does not answer, if there is another one to go on with.
     fn give_leg_up(&mut self, cx: &mut Context<'_>, cookie: IkeSpi) -> bool {
-        let is_other = |leg: &Leg| leg.fate == Fate::Live && leg.isakmp.local_cookie() != cookie;
+        let is_other = |leg: &Leg| leg.is_usable() && leg.isakmp.local_cookie() != cookie;
         let has_other = self.legs.iter().any(is_other);
         if has_other {
             self.delete_leg(cx, cookie);
         }
         has_other
+    }
+
+    fn leg(&self, cookie: IkeSpi) -> Option<&Leg> {
+        self.legs.iter().find(|leg| leg.isakmp.local_cookie() == cookie)
+    }
+
+    /// The way to the peer of an ISAKMP SA: the association's own, unless it is on probation.
+    fn route_of(&self, cookie: IkeSpi) -> Route {
+        self.leg(cookie).and_then(|leg| leg.probation).map_or(self.route, |probation| probation.route)
     }
 
     fn leg_mut(&mut self, cookie: IkeSpi) -> Option<&mut Leg> {
@@ -270,8 +281,30 @@ impl Established {
         self.children.len() >= cx.config.limits.children.saturating_mul(4)
     }
 
+    /// Whether the peer may renew phase 1 of this association, with XAUTH or without. Two users that have not
+    /// proven who they are must not meet in one, or what the one proves would be the other's too.
+    pub(crate) fn takes(&self, done: &Phase1Done) -> bool {
+        !done.is_on_probation() || self.announced && self.settling.is_settled()
+    }
+
+    /// Whether it began with the peer and has not come to what the application is told of: half-open, that is.
+    pub(crate) const fn is_half_open(&self) -> bool {
+        !self.initiator && !self.announced
+    }
+
     /// The peer lives; and if it is behind a NAT that has moved it, so have its packets.
-    fn hear(&mut self, cx: &mut Context<'_>, route: Route) {
+    fn hear(&mut self, cx: &mut Context<'_>, cookie: IkeSpi, route: Route) {
+        if let Some(probation) = self.leg_mut(cookie).and_then(|leg| leg.probation.as_mut()) {
+            if probation.nat.remote
+                && !probation.nat.local
+                && probation.route.encapsulated == route.encapsulated
+            {
+                probation.route.path = route.path;
+            }
+            if self.announced {
+                return;
+            }
+        }
         self.heard = cx.now;
         self.probe = None;
         // The side that is not behind a NAT follows the other one's address and port.
@@ -296,7 +329,10 @@ impl Established {
     }
 
     fn transmit(&mut self, cx: &mut Context<'_>, route: Route, octets: &[u8]) {
-        self.sent = cx.now;
+        // What goes elsewhere keeps no NAT open on our way to the peer.
+        if route.path == self.route.path {
+            self.sent = cx.now;
+        }
         Route { fragments: self.route.fragments, ..route }.send(cx, octets);
     }
 
@@ -342,6 +378,7 @@ impl Established {
 
     /// The association goes on without ISAKMP SA while it has child SAs, and ends when it has neither.
     fn is_spent(&self) -> bool {
-        self.children.is_empty() && self.renewal.is_none() && self.current().is_none()
+        let has_live = self.legs.iter().any(|leg| leg.fate == Fate::Live);
+        self.children.is_empty() && self.renewal.is_none() && !has_live
     }
 }

@@ -34,7 +34,7 @@ use core::time::Duration;
 
 use ikebana_core::{Identity, Lifetime};
 use ikebana_crypto::CryptoProvider;
-use ikebana_ike::{ExchangeType, FailReason, NatSituation, PeerConfig, Phase1Mode, Uniqueness};
+use ikebana_ike::{ExchangeType, FailReason, NatSituation, PeerConfig, Phase1Mode, Uniqueness, XauthRole};
 use ikebana_proposals::{Encryption, KeyExchangeId, Proposal};
 
 use crate::context::Route;
@@ -81,6 +81,12 @@ pub(crate) struct Phase1Done {
 }
 
 impl Phase1Done {
+    /// Whether the peer still has to prove which user of a group it is. All that phase 1 has shown is that it has
+    /// the group's key, which every user has.
+    pub(crate) fn is_on_probation(&self) -> bool {
+        self.xauth && self.peer.ikev1.xauth == Some(XauthRole::Server)
+    }
+
     /// Whether older associations with the same peer have to go.
     pub(crate) fn replaces_older(&self) -> bool {
         match self.peer.uniqueness {

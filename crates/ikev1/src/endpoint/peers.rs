@@ -42,6 +42,7 @@ impl Endpoint {
         let is_there = |other: &&Established| {
             let old = other.route;
             is_same_peer(other, done)
+                && other.takes(done)
                 && old.path.remote.ip() == new.path.remote.ip()
                 // Behind one NAT there may be several that share an identity.
                 && (!new.encapsulated || old.path.remote.port() == new.path.remote.port())

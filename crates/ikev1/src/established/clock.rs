@@ -22,7 +22,7 @@ impl Established {
         let legs = self.legs.iter().filter_map(super::Leg::deadline);
         let children = self.children.values().filter_map(crate::children::Child::deadline);
         let can_ask =
-            self.announced && self.settling.is_settled() && self.current().is_some() && !self.is_asking();
+            self.announced && self.current().is_some_and(|leg| self.may_use(leg)) && !self.is_asking();
         let others = [
             self.soft,
             self.probe.as_ref().map(|probe| probe.at),

@@ -129,7 +129,7 @@ impl Lingering {
         };
         let mut first = true;
         for leg in self.legs.iter_mut().rev().filter(|leg| !matches!(leg.fate, Fate::Gone(_))) {
-            if core::mem::take(&mut first) {
+            if leg.probation.is_none() && core::mem::take(&mut first) {
                 for delete in &deletes {
                     send(cx, leg, delete.clone());
                 }

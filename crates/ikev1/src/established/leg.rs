@@ -7,9 +7,9 @@ use core::time::Duration;
 
 use ikebana_core::Instant;
 use ikebana_core::random::public_u32;
-use ikebana_ike::ChildHandle;
+use ikebana_ike::{ChildHandle, NatSituation};
 
-use crate::context::Context;
+use crate::context::{Context, Route};
 use crate::isakmp::{Isakmp, Iv};
 use crate::phase1::{Phase1Done, Replay};
 use crate::quick;
@@ -68,12 +68,24 @@ pub(super) struct Exchange {
     pub(super) step: Step,
 }
 
+/// What an ISAKMP SA brings whose user has not proven who they are. The association takes it over once they have.
+#[derive(Clone, Copy)]
+pub(super) struct Probation {
+    pub(super) route: Route,
+    pub(super) nat: NatSituation,
+    pub(super) nat_draft: bool,
+    pub(super) encapsulated: bool,
+}
+
 /// One ISAKMP SA.
 pub(crate) struct Leg {
     pub(crate) isakmp: Isakmp,
     pub(crate) fate: Fate,
     /// Whether it was the peer that has put another one in its place.
     pub(super) renewed_by_peer: bool,
+    /// Set until the user at its other end has passed XAUTH. Every user of a group has the key that it was made
+    /// with, so that before, it is good for XAUTH and for nothing that concerns anything but itself.
+    pub(super) probation: Option<Probation>,
     /// When it was made.
     pub(super) made: Instant,
     /// When the peer was last heard over it. The peer may have lost it without a word that reached us.
@@ -94,9 +106,16 @@ pub(crate) struct Leg {
 
 impl Leg {
     pub(super) fn new(now: Instant, hard: Option<Instant>, done: Phase1Done) -> Self {
+        let probation = done.is_on_probation().then_some(Probation {
+            route: done.route,
+            nat: done.nat,
+            nat_draft: done.nat_draft,
+            encapsulated: done.encapsulated,
+        });
         Self {
             isakmp: done.isakmp,
             fate: Fate::Live,
+            probation,
             renewed_by_peer: false,
             made: now,
             heard: now,
@@ -108,6 +127,11 @@ impl Leg {
             messages: 0,
             waits: 0,
         }
+    }
+
+    /// Whether it may be used for everything.
+    pub(super) fn is_usable(&self) -> bool {
+        self.fate == Fate::Live && self.probation.is_none()
     }
 
     /// A message id of ours that has not been used.

@@ -48,7 +48,7 @@ pub(super) struct Probe {
 impl Established {
     /// Sends payloads over an ISAKMP SA, in an exchange of their own.
     pub(super) fn inform(&mut self, cx: &mut Context<'_>, cookie: IkeSpi, payloads: &[Payload]) {
-        let route = self.route;
+        let route = self.route_of(cookie);
         let Some(leg) = self.leg_mut(cookie) else { return };
         let id = leg.new_id(cx);
         if let Some(octets) = informational::message(&leg.isakmp, id, payloads) {
@@ -129,6 +129,10 @@ impl Established {
     /// The peer has something to say.
     #[expect(clippy::wildcard_enum_match_arm, reason = "what else a message carries says nothing to act on")]
     pub(super) fn informed(&mut self, cx: &mut Context<'_>, cookie: IkeSpi, opened: &Opened) -> Option<End> {
+        if self.leg(cookie).is_some_and(|leg| leg.probation.is_some()) {
+            self.informed_on_probation(cx, cookie, opened);
+            return None;
+        }
         let mut ended: Vec<(IkeSpi, IkeSpi)> = Vec::new();
         for payload in &opened.payloads {
             match payload {
@@ -147,6 +151,32 @@ impl Established {
             }
         }
         None
+    }
+
+    /// Somebody who has the key of a group, and has not proven to be a user, speaks of this ISAKMP SA alone.
+    fn informed_on_probation(&mut self, cx: &mut Context<'_>, cookie: IkeSpi, opened: &Opened) {
+        let Some(leg) = self.leg(cookie) else { return };
+        let own = (leg.isakmp.initiator_cookie, leg.isakmp.responder_cookie);
+        let mut ended = false;
+        for payload in &opened.payloads {
+            if let Payload::Delete(delete) = payload {
+                let mut cookies = delete.spis.iter().filter_map(|spi| informational::cookies(spi));
+                ended |= delete.protocol == Protocol::ISAKMP && cookies.any(|cookies| cookies == own);
+            } else if let Payload::Notify(notify) = payload {
+                match notify.kind {
+                    NotifyType::R_U_THERE => self.notified(cx, cookie, notify),
+                    // It is heeded when it is known whose word it is.
+                    NotifyType::INITIAL_CONTACT => self.replace_when_settled(cookie),
+                    _ => {}
+                }
+            }
+        }
+        if ended {
+            self.leg_deleted_by_peer(cx, own);
+            if self.announced {
+                self.forget_settling(cx, cookie);
+            }
+        }
     }
 
     fn children_deleted(&mut self, cx: &mut Context<'_>, delete: &DeletePayload) {
@@ -204,13 +234,14 @@ impl Established {
     /// The peer says that it knows nothing from before this ISAKMP SA.
     fn contacted(&mut self, cx: &mut Context<'_>, cookie: IkeSpi) {
         let now = cx.now;
-        let Some(made) = self
-            .leg_mut(cookie)
-            .map(|leg| leg.made)
-            .filter(|made| now.saturating_since(*made) <= FIRST_CONTACT)
-        else {
-            return;
-        };
+        let is_new = |made: &Instant| now.saturating_since(*made) <= FIRST_CONTACT;
+        if let Some(made) = self.leg(cookie).map(|leg| leg.made).filter(is_new) {
+            self.forget_before(cx, made);
+        }
+    }
+
+    /// The peer has restarted at this time.
+    pub(super) fn forget_before(&mut self, cx: &mut Context<'_>, made: Instant) {
         let older: Vec<_> =
             self.children.values().filter(|child| child.made < made).map(|child| child.handle).collect();
         for child in older {

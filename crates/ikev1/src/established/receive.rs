@@ -90,7 +90,7 @@ impl Established {
                 return Err(DropReason::SaClosing);
             }
             // XAUTH and mode config come first; the peer will ask again.
-            if !self.settling.is_settled() {
+            if leg.probation.is_some() || !self.may_use(leg) {
                 return Err(DropReason::StillWorking);
             }
             let opened = open(isakmp, isakmp.exchange_iv(id), octets, Hashed::First)?;
@@ -155,34 +155,34 @@ impl Established {
                 return None;
             }
             Content::First { opened, fingerprint } => {
-                self.hear(cx, route);
+                self.hear(cx, cookie, route);
                 self.answer_quick(cx, cookie, opened, fingerprint);
                 None
             }
             Content::Second { opened, fingerprint } => {
-                self.hear(cx, route);
+                self.hear(cx, cookie, route);
                 self.quick_answered(cx, cookie, &opened, fingerprint);
                 None
             }
             Content::Third { opened } => {
-                self.hear(cx, route);
+                self.hear(cx, cookie, route);
                 self.quick_confirmed(cx, cookie, opened.header.message_id);
                 None
             }
             Content::Connected { id } => {
-                self.hear(cx, route);
+                self.hear(cx, cookie, route);
                 self.quick_connected(cx, cookie, id);
                 None
             }
             Content::Informational(opened) => {
-                self.hear(cx, route);
+                self.hear(cx, cookie, route);
                 if let Some(leg) = self.leg_mut(cookie) {
                     leg.remember(opened.header.message_id);
                 }
                 self.informed(cx, cookie, &opened)
             }
             Content::Transaction { opened, fingerprint } => {
-                self.hear(cx, route);
+                self.hear(cx, cookie, route);
                 self.transacted(cx, cookie, opened, fingerprint)
             }
         };

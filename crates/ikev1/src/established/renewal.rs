@@ -9,7 +9,7 @@ use ikebana_ike::{
     Answer, ApiError, CloseReason, DropReason, Event, FailReason, IkeHeader, QueryId, RemoveReason,
 };
 
-use super::leg::{Fate, Step};
+use super::leg::{Fate, Leg, Probation, Step};
 use super::task::Work;
 use super::{End, Established};
 use crate::children::ChildState;
@@ -162,27 +162,45 @@ impl Established {
 
     fn renewed(&mut self, cx: &mut Context<'_>, done: Phase1Done) -> Option<End> {
         let xauth = done.xauth;
-        let route = done.route;
-        self.nat = done.nat;
-        self.nat_draft = done.nat_draft;
+        let brings = (!done.is_on_probation()).then_some(Probation {
+            route: done.route,
+            nat: done.nat,
+            nat_draft: done.nat_draft,
+            encapsulated: done.encapsulated,
+        });
+        let cookie = done.isakmp.local_cookie();
+        self.add_leg(cx, done);
+        if let Some(brings) = brings {
+            self.take_over(cx, cookie, brings);
+        }
+        while self.legs.len() > LEGS {
+            // Nobody who has not proven who they are drives out what somebody has.
+            let is_spare = |leg: &&Leg| leg.probation.is_some() && leg.isakmp.local_cookie() != cookie;
+            let oldest = self.legs.iter().find(is_spare).or(self.legs.first());
+            let Some(oldest) = oldest.map(|leg| leg.isakmp.local_cookie()) else { break };
+            self.delete_leg(cx, oldest);
+            self.drop_leg(cx, oldest);
+        }
+        self.settle(cx, xauth, false)
+    }
+
+    /// The newest ISAKMP SA is the peer's, for sure: the association goes where it goes.
+    pub(super) fn take_over(&mut self, cx: &mut Context<'_>, cookie: IkeSpi, brings: Probation) {
+        let Probation { route, nat, nat_draft, encapsulated } = brings;
+        self.nat = nat;
+        self.nat_draft = nat_draft;
         self.heard = cx.now;
-        self.esp_in_udp = done.encapsulated;
+        self.esp_in_udp = encapsulated;
         if route != self.route {
             self.route = Route { encapsulated: route.encapsulated, ..self.route };
             self.move_to(cx, route);
         }
         self.queue.forget_renewal();
-        let (initiator_spi, responder_spi) = (done.isakmp.initiator_cookie, done.isakmp.responder_cookie);
-        let suite = done.isakmp.suite.ike;
-        self.add_leg(cx, done);
+        let Some(leg) = self.leg(cookie) else { return };
+        let (initiator_spi, responder_spi) = (leg.isakmp.initiator_cookie, leg.isakmp.responder_cookie);
+        let suite = leg.isakmp.suite.ike;
         cx.stats.ike_rekeys = cx.stats.ike_rekeys.saturating_add(1);
         cx.event(Event::IkeRekeyed { ike: self.handle, initiator_spi, responder_spi, suite });
-        while self.legs.len() > LEGS {
-            let Some(oldest) = self.legs.first().map(|leg| leg.isakmp.local_cookie()) else { break };
-            self.delete_leg(cx, oldest);
-            self.drop_leg(cx, oldest);
-        }
-        self.settle(cx, xauth, false)
     }
 
     /// The last ISAKMP SA may be gone: what now?

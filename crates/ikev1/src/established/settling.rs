@@ -16,7 +16,7 @@ use ikebana_ike::{
 
 use super::leg::{Fate, Fingerprint, Leg};
 use super::{End, Established};
-use crate::context::{Context, Note};
+use crate::context::Context;
 use crate::isakmp::{Hashed, Isakmp, Iv, Opened};
 use crate::transaction::{Act, Dialogue, Terms, wipe};
 use crate::turn::{Overdue, Turn};
@@ -57,8 +57,9 @@ pub(super) struct Settling {
     deadline: Option<Instant>,
     /// Who the user is, once that is proven.
     user: Option<String>,
-    /// Whether older associations of the user's have to go once it is known who that is.
-    replaces: bool,
+    /// Our cookie of the ISAKMP SA over which the peer has said that it has restarted: whatever the user had
+    /// before has to go once it is known who that is.
+    replaces: Option<IkeSpi>,
     assigned: Option<Assignment>,
     given: Option<Assignment>,
 }
@@ -122,9 +123,22 @@ impl Established {
         self.settling.user.as_ref()
     }
 
-    /// Once the user is known, older associations of theirs have to go.
-    pub(crate) const fn replace_when_settled(&mut self) {
-        self.settling.replaces = true;
+    /// Once the user is known, what they had before has to go.
+    pub(crate) const fn replace_when_settled(&mut self, cookie: IkeSpi) {
+        self.settling.replaces = Some(cookie);
+    }
+
+    /// Whether exchanges may begin on an ISAKMP SA. What is settled over the newest one holds none of the older
+    /// ones up, over which all was settled before.
+    pub(super) fn may_use(&self, leg: &Leg) -> bool {
+        self.settling.is_settled() || self.announced && leg.isakmp.local_cookie() != self.settling.cookie
+    }
+
+    /// Forgets what is to be settled over an ISAKMP SA that is gone.
+    pub(super) fn forget_settling(&mut self, cx: &mut Context<'_>, cookie: IkeSpi) {
+        if self.settling.cookie == cookie {
+            self.settling.cancel(cx);
+        }
     }
 
     /// Begins what has to be settled over the newest ISAKMP SA; `first` if it is the association's first one.
@@ -150,20 +164,32 @@ impl Established {
     fn settled(&mut self, cx: &mut Context<'_>) {
         self.settling.deadline = None;
         self.settling.user = self.settling.dialogue.as_ref().and_then(Dialogue::user).cloned();
+        let cookie = self.settling.cookie;
+        let proven = self.leg_mut(cookie).and_then(|leg| leg.probation.take());
         if self.announced {
+            if let Some(brings) = proven {
+                self.take_over(cx, cookie, brings);
+            }
+            self.replace_older(cx);
             return;
         }
         self.announce(cx, self.settling.user.clone());
         if let Some(assignment) = self.settling.assigned.clone() {
             cx.event(Event::Assigned { ike: self.handle, assignment });
         }
-        if core::mem::take(&mut self.settling.replaces) {
-            cx.note(Note::InitialContact { by: self.handle });
-        }
+        self.replace_older(cx);
         if self.initiator {
             for config in self.peer.children.clone() {
                 self.want(cx, &config, None);
             }
+        }
+    }
+
+    /// The user is known: what they had before their restart goes.
+    fn replace_older(&mut self, cx: &mut Context<'_>) {
+        let Some(cookie) = self.settling.replaces.take() else { return };
+        if let Some(made) = self.leg(cookie).map(|leg| leg.made) {
+            self.forget_before(cx, made);
         }
     }
 
@@ -222,7 +248,7 @@ impl Established {
 
     /// Repeats our message, or gives up.
     pub(super) fn age_settling(&mut self, cx: &mut Context<'_>) -> Option<End> {
-        let (route, plan) = (self.route, self.peer.retransmission);
+        let (route, plan) = (self.route_of(self.settling.cookie), self.peer.retransmission);
         if let Some(ours) = &mut self.settling.ours {
             match ours.turn.overdue(cx, &plan) {
                 Overdue::NotYet => {}
@@ -243,6 +269,7 @@ impl Established {
     fn unsettled(&mut self, cx: &mut Context<'_>, end: End) -> Option<End> {
         let cookie = self.settling.cookie;
         self.settling.cancel(cx);
+        self.settling.replaces = None;
         if !self.announced || self.peer.ikev1.xauth != Some(XauthRole::Server) {
             return Some(end);
         }
@@ -312,7 +339,7 @@ impl Established {
         let mut iv = leg.isakmp.exchange_iv(id);
         let payload = ConfigPayload { kind, identifier, attributes };
         let Some(octets) = seal(&leg.isakmp, id, &mut iv, payload) else { return };
-        self.transmit(cx, self.route, &octets);
+        self.transmit(cx, self.route_of(self.settling.cookie), &octets);
         let turn = Turn::new(cx, &plan, octets);
         self.settling.ours = Some(Ours { id, iv, turn });
     }
@@ -323,7 +350,7 @@ impl Established {
         let Some(leg) = self.leg_mut(self.settling.cookie) else { return };
         let payload = ConfigPayload { kind, identifier, attributes };
         let Some(octets) = seal(&leg.isakmp, id, &mut iv, payload) else { return };
-        self.transmit(cx, self.route, &octets);
+        self.transmit(cx, self.route_of(self.settling.cookie), &octets);
         if self.settling.answered.len() >= REMEMBERED {
             self.settling.answered.pop_front();
         }

@@ -191,11 +191,9 @@ impl Established {
         if self.is_renewal_due(cx.now) {
             self.start_renewal(cx);
         }
-        if self.settling.is_settled() {
-            while self.current().is_some() && !self.is_asking() {
-                let Some(work) = self.queue.pop_quick(cx.now) else { break };
-                self.start(cx, work);
-            }
+        while self.current().is_some_and(|leg| self.may_use(leg)) && !self.is_asking() {
+            let Some(work) = self.queue.pop_quick(cx.now) else { break };
+            self.start(cx, work);
         }
         self.end_if_spent()
     }
