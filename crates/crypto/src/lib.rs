@@ -10,11 +10,13 @@
 //! | [`mod@prf`] | pseudorandom functions, `prf` and `prf+` of RFC 7296 2.13 |
 //! | [`key_exchange`] | Diffie-Hellman and, by the same trait, key encapsulation |
 //! | [`packet`] | protection of IKE SK payloads and ESP packets in place |
+//! | [`batch`] | many packets of many SAs in one call |
 //! | [`mod@digest`] | hash functions that IKEv1 negotiates |
 //! | [`cbc`] | CBC alone, as IKEv1 encrypts its messages |
 //! | [`hash`] | digests for NAT detection and cookies, constant-time comparison |
 //! | [`iv`] | unpredictable IVs without a random draw per packet |
-//! | [`rust_crypto`] | the backend |
+//! | [`rust_crypto`] | the portable backend: every algorithm, every processor |
+//! | `accelerated` | the fast backend for packets, on x86-64 processors with AES and SHA instructions |
 //!
 //! Secrets are zeroized when dropped and compared in constant time; modular exponentiation, curve arithmetic
 //! and MACs take time that does not depend on secrets. Nothing allocates per packet. What the crates underneath
@@ -43,12 +45,15 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 #![no_std]
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
+#[cfg(target_arch = "x86_64")]
+pub mod accelerated;
+pub mod batch;
 pub mod cbc;
 pub mod digest;
 pub mod hash;
@@ -58,12 +63,17 @@ pub mod packet;
 pub mod prf;
 pub mod provider;
 pub mod rust_crypto;
+#[cfg(target_arch = "x86_64")]
+mod simd;
 
+#[cfg(target_arch = "x86_64")]
+pub use accelerated::Accelerated;
+pub use batch::{CipherJob, open_batch, seal_batch};
 pub use cbc::CbcCipher;
 pub use digest::{Digest, digest};
 pub use hash::{ct_eq, hmac_sha256, sha1, sha256};
 pub use iv::IvGenerator;
 pub use key_exchange::{KeyExchange, KeyExchangeError, PendingKeyExchange};
-pub use packet::{CipherError, CipherShape, Frame, FrameJob, IvRule, Mac, PacketCipher};
+pub use packet::{CipherError, CipherShape, Frame, IvRule, Mac, PacketCipher};
 pub use prf::{Prf, TooLong, prf, prf_plus};
 pub use provider::{CipherKeys, Ciphers, CryptoProvider, KeyLengths, Unsupported};

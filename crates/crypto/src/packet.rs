@@ -3,6 +3,7 @@
 use ikebana_core::SecureRandom;
 use thiserror::Error;
 
+use crate::batch::{CipherJob, LaneCipher};
 use crate::iv::IvGenerator;
 
 /// Seals and opens packets with one set of keys.
@@ -31,18 +32,26 @@ pub trait PacketCipher: Send + Sync {
     /// plaintext.
     fn open(&self, frame: Frame<'_>) -> Result<(), CipherError>;
 
-    /// Seals every frame and leaves a result in each slot.
-    fn seal_batch(&self, jobs: &mut [FrameJob<'_>]) {
+    /// Seals a run of frames, all of them for this cipher, and leaves a result in each slot. See
+    /// [`seal_batch`](crate::seal_batch), which is what to call.
+    fn seal_run(&self, jobs: &mut [CipherJob<'_>]) {
         for job in jobs {
             job.result = self.seal(job.frame.reborrow());
         }
     }
 
-    /// Opens every frame and leaves a result in each slot.
-    fn open_batch(&self, jobs: &mut [FrameJob<'_>]) {
+    /// Opens a run of frames, all of them for this cipher, and leaves a result in each slot. See
+    /// [`open_batch`](crate::open_batch), which is what to call.
+    fn open_run(&self, jobs: &mut [CipherJob<'_>]) {
         for job in jobs {
             job.result = self.open(job.frame.reborrow());
         }
+    }
+
+    /// The cipher as the kernels of this crate see it, if its packets go through them together with those of
+    /// other SAs. Only ciphers of this crate have one.
+    fn lanes(&self) -> Option<&LaneCipher> {
+        None
     }
 }
 
@@ -161,22 +170,6 @@ pub(crate) struct Parts<'a> {
     pub(crate) text: &'a mut [u8],
     pub(crate) icv: &'a mut [u8],
     pub(crate) esn_high: Option<[u8; 4]>,
-}
-
-/// One slot of a batch.
-pub struct FrameJob<'a> {
-    /// The packet.
-    pub frame: Frame<'a>,
-    /// How it went; whatever it holds before is overwritten.
-    pub result: Result<(), CipherError>,
-}
-
-impl<'a> FrameJob<'a> {
-    /// A slot that waits for its turn.
-    #[must_use]
-    pub const fn new(frame: Frame<'a>) -> Self {
-        Self { frame, result: Ok(()) }
-    }
 }
 
 /// Why a packet could not be sealed or opened.

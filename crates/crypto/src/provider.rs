@@ -93,6 +93,17 @@ impl CryptoProvider {
         crate::rust_crypto::provider()
     }
 
+    /// Everything there is, the fastest that this processor can run first.
+    ///
+    /// Without the feature `std` the processor cannot be asked, and this is [`rust_crypto`](Self::rust_crypto).
+    #[must_use]
+    pub fn fastest() -> Self {
+        let mut provider = Self::rust_crypto();
+        #[cfg(target_arch = "x86_64")]
+        provider.ciphers.splice(..0, crate::accelerated::ALL.map(|tier| tier as _));
+        provider
+    }
+
     /// The pseudorandom function with this number.
     #[must_use]
     pub fn prf(&self, id: PrfId) -> Option<&'static dyn Prf> {

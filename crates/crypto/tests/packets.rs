@@ -9,16 +9,21 @@
 
 mod common;
 
-use common::{Mixing, all_combinations};
+use common::{Mixing, all_combinations, providers};
 use ikebana_core::SecureRandom;
 use ikebana_crypto::{
-    CipherError, CipherKeys, CryptoProvider, Frame, FrameJob, IvGenerator, IvRule, PacketCipher,
+    CipherError, CipherJob, CipherKeys, CryptoProvider, Frame, IvGenerator, IvRule, PacketCipher, open_batch,
+    seal_batch,
 };
 use ikebana_proposals::{Encryption, EncryptionId, IntegrityId, KeywordError, Proposal};
 use proptest::prelude::*;
 
-fn cipher(encryption: Encryption, integrity: Option<IntegrityId>, seed: u64) -> Box<dyn PacketCipher> {
-    let provider = CryptoProvider::rust_crypto();
+fn cipher(
+    provider: &CryptoProvider,
+    encryption: Encryption,
+    integrity: Option<IntegrityId>,
+    seed: u64,
+) -> Box<dyn PacketCipher> {
     let lengths = provider.key_lengths(Some(encryption), integrity).unwrap();
     let (mut key, mut mac_key) = (vec![0; lengths.encryption], vec![0; lengths.integrity]);
     let rng = &mut Mixing(seed);
@@ -44,6 +49,14 @@ fn sealed(cipher: &dyn PacketCipher, header: &[u8], blocks: usize, esn_high: Opt
     [bytes, plain]
 }
 
+/// Every combination on every backend.
+fn everything() -> impl Iterator<Item = (CryptoProvider, Encryption, Option<IntegrityId>)> {
+    providers().into_iter().flat_map(|(_, provider)| {
+        let combinations = all_combinations().into_iter();
+        combinations.map(move |(encryption, integrity)| (provider.clone(), encryption, integrity))
+    })
+}
+
 const HEADER: &[u8] = b"SPI.SEQ.";
 
 proptest! {
@@ -56,8 +69,8 @@ proptest! {
         header in proptest::collection::vec(any::<u8>(), 4..60),
         esn_high in any::<Option<u32>>(),
     ) {
-        for (encryption, integrity) in all_combinations() {
-            let cipher = cipher(encryption, integrity, seed);
+        for (provider, encryption, integrity) in everything() {
+            let cipher = cipher(&provider, encryption, integrity, seed);
             let [mut bytes, plain] = sealed(&*cipher, &header, blocks, esn_high);
             let shape = cipher.shape();
             let text = header.len() + shape.iv_len..plain.len();
@@ -73,8 +86,8 @@ proptest! {
 
 #[test]
 fn a_changed_bit_anywhere_is_noticed_and_no_plaintext_comes_out() {
-    for (encryption, integrity) in all_combinations() {
-        let cipher = cipher(encryption, integrity, 1);
+    for (provider, encryption, integrity) in everything() {
+        let cipher = cipher(&provider, encryption, integrity, 1);
         let [bytes, plain] = sealed(&*cipher, HEADER, 3, None);
         for at in 0..bytes.len() {
             let mut forged = bytes.clone();
@@ -91,8 +104,8 @@ fn a_changed_bit_anywhere_is_noticed_and_no_plaintext_comes_out() {
 
 #[test]
 fn the_high_half_of_an_extended_sequence_number_is_authenticated() {
-    for (encryption, integrity) in all_combinations() {
-        let cipher = cipher(encryption, integrity, 2);
+    for (provider, encryption, integrity) in everything() {
+        let cipher = cipher(&provider, encryption, integrity, 2);
         let [bytes, _] = sealed(&*cipher, HEADER, 2, Some(5));
         for esn_high in [None, Some(4), Some(0)] {
             let mut copy = bytes.clone();
@@ -104,9 +117,9 @@ fn the_high_half_of_an_extended_sequence_number_is_authenticated() {
 
 #[test]
 fn another_key_does_not_open() {
-    for (encryption, integrity) in all_combinations() {
-        let [mut bytes, _] = sealed(&*cipher(encryption, integrity, 3), HEADER, 2, None);
-        let other = cipher(encryption, integrity, 4);
+    for (provider, encryption, integrity) in everything() {
+        let [mut bytes, _] = sealed(&*cipher(&provider, encryption, integrity, 3), HEADER, 2, None);
+        let other = cipher(&provider, encryption, integrity, 4);
         let opened = other.open(Frame { bytes: &mut bytes, header_len: HEADER.len(), esn_high: None });
         assert_eq!(opened, Err(CipherError::Forged));
     }
@@ -114,8 +127,8 @@ fn another_key_does_not_open() {
 
 #[test]
 fn a_frame_too_short_for_its_parts_is_a_layout_error_and_never_a_panic() {
-    for (encryption, integrity) in all_combinations() {
-        let cipher = cipher(encryption, integrity, 5);
+    for (provider, encryption, integrity) in everything() {
+        let cipher = cipher(&provider, encryption, integrity, 5);
         let shape = cipher.shape();
         let needed = HEADER.len() + shape.overhead();
         for len in 0..needed {
@@ -133,8 +146,8 @@ fn a_frame_too_short_for_its_parts_is_a_layout_error_and_never_a_panic() {
 #[test]
 fn text_that_is_no_multiple_of_the_block_is_refused_and_left_alone() {
     let mut block_modes = 0;
-    for (encryption, integrity) in all_combinations() {
-        let cipher = cipher(encryption, integrity, 6);
+    for (provider, encryption, integrity) in everything() {
+        let cipher = cipher(&provider, encryption, integrity, 6);
         let shape = cipher.shape();
         assert_eq!(shape.block_len, encryption.id.block_len());
         if shape.block_len == 1 {
@@ -156,8 +169,8 @@ fn text_that_is_no_multiple_of_the_block_is_refused_and_left_alone() {
 
 #[test]
 fn shapes_are_those_of_the_registry() {
-    for (encryption, integrity) in all_combinations() {
-        let shape = cipher(encryption, integrity, 7).shape();
+    for (provider, encryption, integrity) in everything() {
+        let shape = cipher(&provider, encryption, integrity, 7).shape();
         assert_eq!(shape.iv_len, encryption.id.iv_len());
         let icv_len = integrity.map_or(encryption.id.icv_len(), IntegrityId::icv_len);
         assert_eq!(shape.icv_len, icv_len);
@@ -172,8 +185,8 @@ fn shapes_are_those_of_the_registry() {
 
 #[test]
 fn a_batch_leaves_each_result_in_its_own_slot() {
-    for (encryption, integrity) in all_combinations() {
-        let cipher = cipher(encryption, integrity, 8);
+    for (provider, encryption, integrity) in everything() {
+        let cipher = cipher(&provider, encryption, integrity, 8);
         let shape = cipher.shape();
         let lens = [40, 0, 1, 7, 3, 90, 2, 11, 64, 5, 31, 18, 33, 6, 8, 12, 21, 13, 4];
         let mut packets: Vec<Vec<u8>> = lens
@@ -191,11 +204,13 @@ fn a_batch_leaves_each_result_in_its_own_slot() {
             .collect();
         let plain = packets.clone();
         packets[1].truncate(HEADER.len());
-        let mut jobs: Vec<FrameJob<'_>> = packets
+        let mut jobs: Vec<CipherJob<'_>> = packets
             .iter_mut()
-            .map(|bytes| FrameJob::new(Frame { bytes, header_len: HEADER.len(), esn_high: Some(3) }))
+            .map(|bytes| {
+                CipherJob::new(&*cipher, Frame { bytes, header_len: HEADER.len(), esn_high: Some(3) })
+            })
             .collect();
-        cipher.seal_batch(&mut jobs);
+        seal_batch(&mut jobs);
         for (at, job) in jobs.iter().enumerate() {
             if at == 1 {
                 assert_eq!(job.result, Err(CipherError::Layout));
@@ -205,7 +220,7 @@ fn a_batch_leaves_each_result_in_its_own_slot() {
             }
         }
         jobs[2].frame.bytes[0] ^= 1;
-        cipher.open_batch(&mut jobs);
+        open_batch(&mut jobs);
         for (at, job) in jobs.iter().enumerate() {
             match at {
                 1 => assert_eq!(job.result, Err(CipherError::Layout)),
@@ -223,7 +238,7 @@ fn a_batch_leaves_each_result_in_its_own_slot() {
 #[test]
 fn keys_of_a_wrong_length_and_combinations_without_protection_are_unsupported() {
     let provider = CryptoProvider::rust_crypto();
-    for (encryption, integrity) in all_combinations() {
+    for (provider, encryption, integrity) in everything() {
         let lengths = provider.key_lengths(Some(encryption), integrity).unwrap();
         for (more, more_mac) in [(1, 0), (0, 1)] {
             let keys = CipherKeys {

@@ -72,6 +72,9 @@ pub enum SealError {
     /// The packet has IP options or extension headers, which are lost when a socket makes the outer header.
     #[error("IP options or extension headers need a header of their own")]
     Options,
+    /// The batch has no SA of this name. The caller's mistake.
+    #[error("no such SA in this batch")]
+    NoSa,
     /// The cipher refused. The packet's contents are undefined.
     #[error("cipher: {0}")]
     Cipher(CipherError),
@@ -105,6 +108,9 @@ pub enum OpenError {
     /// The packet has another SA's SPI.
     #[error("SPI {0:08x} is not this SA's")]
     WrongSpi(u32),
+    /// The batch has no SA of this name. The caller's mistake.
+    #[error("no such SA in this batch")]
+    NoSa,
     /// The sequence number is not acceptable.
     #[error("{0}")]
     Replay(ReplayError),

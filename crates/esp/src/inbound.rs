@@ -7,7 +7,7 @@ use ikebana_core::EspSpi;
 use ikebana_core::selector::protocol;
 use ikebana_crypto::CryptoProvider;
 
-use crate::batch::{Arrived, BATCH, Jobs};
+use crate::batch::{self, Arrived};
 use crate::buffer::PacketBuf;
 use crate::ecn::{self, Ecn};
 use crate::error::{NextHeader, OpenError};
@@ -144,36 +144,9 @@ impl InboundSa {
         self.finish(sequence, packet, result.map_err(|_| OpenError::Forged))
     }
 
-    /// Opens every packet and leaves a result in each slot: the same as [`open`](Self::open) of one after the
-    /// other, in less time.
+    /// Opens every packet and leaves a result in each slot: [`open_batch`](crate::open_batch) of this SA alone.
     pub fn open_batch(&mut self, packets: &mut [Arrived<'_>]) {
-        for chunk in packets.chunks_mut(BATCH) {
-            self.open_chunk(chunk);
-        }
-    }
-
-    fn open_chunk(&mut self, chunk: &mut [Arrived<'_>]) {
-        let mut sequences = [None; BATCH];
-        let mut jobs = Jobs::new();
-        let key = Arc::clone(&self.key);
-        for (slot, sequence) in chunk.iter_mut().zip(&mut sequences) {
-            match self.check(&slot.packet) {
-                Ok(checked) => {
-                    *sequence = Some(checked);
-                    jobs.push(key.cipher_frame(checked, &mut slot.packet));
-                }
-                Err(error) => slot.result = Err(error),
-            }
-        }
-        key.cipher.open_batch(jobs.gathered());
-        let results = jobs.results();
-        let checked = chunk
-            .iter_mut()
-            .zip(sequences)
-            .filter_map(|(slot, sequence)| sequence.map(|sequence| (slot, sequence)));
-        for ((slot, sequence), result) in checked.zip(results) {
-            slot.result = self.finish(sequence, &mut slot.packet, result.map_err(|_| OpenError::Forged));
-        }
+        batch::open_batch(self, packets);
     }
 
     /// Makes an opened payload an IP packet to deliver: a tunnel's inner packet is checked, cut to its length
@@ -304,7 +277,7 @@ impl InboundSa {
         }
     }
 
-    fn finish(
+    pub(crate) fn finish(
         &mut self,
         sequence: u64,
         packet: &mut PacketBuf<'_>,

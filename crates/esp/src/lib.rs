@@ -59,7 +59,8 @@
 //! |---|---|---|
 //! | one IP packet, the socket makes the outer headers | [`encapsulate`](OutboundSa::encapsulate) | [`decapsulate`](InboundSa::decapsulate) |
 //! | one IP packet, all headers in the buffer | [`encapsulate_whole`](OutboundSa::encapsulate_whole) | [`decapsulate_whole`](InboundSa::decapsulate_whole) |
-//! | many packets | [`prepare`](OutboundSa::prepare) each, then [`seal_batch`](OutboundSa::seal_batch) | [`open_batch`](InboundSa::open_batch), then [`deliver`](InboundSa::deliver) each |
+//! | many packets of one SA | [`prepare`](OutboundSa::prepare) each, then [`seal_batch`](OutboundSa::seal_batch) | [`open_batch`](InboundSa::open_batch), then [`deliver`](InboundSa::deliver) each |
+//! | many packets of many SAs | [`prepare`](OutboundSa::prepare) each, then [`seal_batch()`] | [`open_batch()`], then [`deliver`](InboundSa::deliver) each |
 //! | cryptography alone | [`seal`](OutboundSa::seal) | [`open`](InboundSa::open) |
 //! | on several cores | [`reserve`](OutboundSa::reserve), then [`SealKey::seal_at`] | [`check`](InboundSa::check), [`OpenKey::open_at`], [`commit`](InboundSa::commit) |
 //!
@@ -98,7 +99,7 @@ mod sequence;
 mod stats;
 mod usage;
 
-pub use batch::{Arrived, Outgoing};
+pub use batch::{Arrived, InboundSas, OutboundSas, Outgoing, open_batch, seal_batch};
 pub use buffer::PacketBuf;
 pub use ecn::{Ecn, EcnMode, decapsulate as decapsulate_ecn};
 pub use error::{NextHeader, OpenError, SealError};

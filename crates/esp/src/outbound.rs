@@ -7,7 +7,7 @@ use core::ops::Range;
 use ikebana_core::{EspSpi, SecureRandom};
 use ikebana_crypto::CryptoProvider;
 
-use crate::batch::{BATCH, Jobs, Outgoing};
+use crate::batch::{self, Outgoing};
 use crate::buffer::PacketBuf;
 use crate::error::{NextHeader, SealError};
 use crate::ip::{self, Chain, Family, IpHeader, UDP_HEADER};
@@ -172,34 +172,9 @@ impl OutboundSa {
         self.finish(layout, packet, result.map_err(SealError::Cipher))
     }
 
-    /// Seals every payload and leaves a result in each slot: the same octets as [`seal`](Self::seal) of one
-    /// after the other, in less time.
+    /// Seals every payload and leaves a result in each slot: [`seal_batch`](crate::seal_batch) of this SA alone.
     pub fn seal_batch(&mut self, packets: &mut [Outgoing<'_>]) {
-        for chunk in packets.chunks_mut(BATCH) {
-            self.seal_chunk(chunk);
-        }
-    }
-
-    fn seal_chunk(&mut self, chunk: &mut [Outgoing<'_>]) {
-        let mut layouts = [None; BATCH];
-        let mut jobs = Jobs::new();
-        let key = Arc::clone(&self.key);
-        for (slot, layout) in chunk.iter_mut().zip(&mut layouts) {
-            match self.admit(&mut slot.packet, slot.next) {
-                Ok((sequence, admitted)) => {
-                    *layout = Some(admitted);
-                    jobs.push(key.cipher_frame(sequence, &mut slot.packet));
-                }
-                Err(error) => slot.result = Err(error),
-            }
-        }
-        key.cipher.seal_batch(jobs.gathered());
-        let results = jobs.results();
-        let admitted =
-            chunk.iter_mut().zip(layouts).filter_map(|(slot, layout)| layout.map(|layout| (slot, layout)));
-        for ((slot, layout), result) in admitted.zip(results) {
-            slot.result = self.finish(layout, &mut slot.packet, result.map_err(SealError::Cipher));
-        }
+        batch::seal_batch(self, packets);
     }
 
     /// Makes an IP packet ready to be sealed: checks it, cuts what lies behind it, and in transport mode takes
@@ -361,7 +336,11 @@ impl OutboundSa {
     }
 
     /// Checks everything and writes everything but ciphertext and ICV.
-    fn admit(&mut self, packet: &mut PacketBuf<'_>, next: NextHeader) -> Result<(u64, Layout), SealError> {
+    pub(crate) fn admit(
+        &mut self,
+        packet: &mut PacketBuf<'_>,
+        next: NextHeader,
+    ) -> Result<(u64, Layout), SealError> {
         let layout = self.key.layout(packet).map_err(|error| self.failed(error))?;
         let text = u64::try_from(layout.text).unwrap_or(u64::MAX);
         if self.stats.octets.saturating_add(text) > self.usage.hard {
@@ -374,7 +353,7 @@ impl OutboundSa {
         }
     }
 
-    fn finish(
+    pub(crate) fn finish(
         &mut self,
         layout: Layout,
         packet: &mut PacketBuf<'_>,

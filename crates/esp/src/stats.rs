@@ -54,6 +54,8 @@ impl OutboundStats {
             SealError::Family => &mut self.wrong_family,
             SealError::Options => &mut self.options,
             SealError::Cipher(_) => &mut self.cipher,
+            // No SA, no counter of one.
+            SealError::NoSa => return,
         };
         *counter = counter.saturating_add(1);
     }
@@ -150,6 +152,8 @@ impl InboundStats {
             OpenError::Inner(_) => &mut self.malformed_inner,
             OpenError::Ecn => &mut self.ecn,
             OpenError::Headroom { .. } => &mut self.headroom,
+            // No SA, no counter of one.
+            OpenError::NoSa => return,
         };
         *counter = counter.saturating_add(1);
     }

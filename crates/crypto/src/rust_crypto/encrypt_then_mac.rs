@@ -14,7 +14,8 @@ use zeroize::Zeroizing;
 
 use super::cbc::Cbc;
 use super::cbc_lanes::{self, Chain};
-use crate::packet::{CipherError, CipherShape, Frame, FrameJob, IvRule, Mac, PacketCipher, Parts};
+use crate::batch::CipherJob;
+use crate::packet::{CipherError, CipherShape, Frame, IvRule, Mac, PacketCipher, Parts};
 
 pub(super) fn is_implemented(id: EncryptionId) -> bool {
     let legacy = cfg!(feature = "legacy") && id == EncryptionId::TRIPLE_DES;
@@ -52,8 +53,8 @@ trait TextCipher: Send + Sync {
     /// As [`TextCipher::encrypt`].
     fn decrypt(&self, iv: &[u8], text: &mut [u8]);
     /// Encrypts the text of every frame of this shape and leaves a result in each slot.
-    fn encrypt_batch(&self, shape: CipherShape, jobs: &mut [FrameJob<'_>]) {
-        for FrameJob { frame, result } in jobs {
+    fn encrypt_batch(&self, shape: CipherShape, jobs: &mut [CipherJob<'_>]) {
+        for CipherJob { frame, result, .. } in jobs {
             *result = frame.reborrow().split(shape).map(|parts| self.encrypt(parts.iv, parts.text));
         }
     }
@@ -78,7 +79,7 @@ impl<T: TextCipher> PacketCipher for EncryptThenMac<T> {
         Ok(())
     }
 
-    fn seal_batch(&self, jobs: &mut [FrameJob<'_>]) {
+    fn seal_run(&self, jobs: &mut [CipherJob<'_>]) {
         let shape = self.shape();
         self.text.encrypt_batch(shape, jobs);
         for job in jobs.iter_mut().filter(|job| job.result.is_ok()) {
@@ -131,8 +132,8 @@ where
         mode.decrypt_blocks(blocks);
     }
 
-    fn encrypt_batch(&self, shape: CipherShape, jobs: &mut [FrameJob<'_>]) {
-        let chains = jobs.iter_mut().filter_map(|FrameJob { frame, result }| {
+    fn encrypt_batch(&self, shape: CipherShape, jobs: &mut [CipherJob<'_>]) {
+        let chains = jobs.iter_mut().filter_map(|CipherJob { frame, result, .. }| {
             let split = frame.reborrow().split(shape);
             *result = split.as_ref().map(drop).map_err(|&error| error);
             let Parts { iv, text, .. } = split.ok()?;

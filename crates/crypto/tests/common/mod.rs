@@ -9,6 +9,7 @@
 )]
 
 use ikebana_core::SecureRandom;
+use ikebana_crypto::CryptoProvider;
 use ikebana_proposals::{Encryption, EncryptionId, IntegrityId};
 use serde_json::Value;
 
@@ -48,6 +49,18 @@ impl SecureRandom for Scripted {
         out.copy_from_slice(&self.0);
         self.0 = rest;
     }
+}
+
+/// Every backend that this processor can run, by name: the portable one, and each tier of kernels in front of it.
+pub(crate) fn providers() -> Vec<(String, CryptoProvider)> {
+    let mut all = vec![("portable".to_owned(), CryptoProvider::rust_crypto())];
+    #[cfg(target_arch = "x86_64")]
+    for tier in ikebana_crypto::accelerated::ALL.into_iter().filter(|tier| tier.is_available()) {
+        let mut provider = CryptoProvider::rust_crypto();
+        provider.ciphers.insert(0, tier);
+        all.push((format!("{tier:?}"), provider));
+    }
+    all
 }
 
 /// A small generator for tests, good enough to make different keys.
