@@ -75,6 +75,13 @@ pub enum SealError {
     /// The batch has no SA of this name. The caller's mistake.
     #[error("no such SA in this batch")]
     NoSa,
+    /// AH only: IP header and extension headers together are longer than
+    /// [`MAX_COVERED_HEADERS`](crate::MAX_COVERED_HEADERS).
+    #[error("{length} octets of headers are more than AH covers here")]
+    HeadersTooLong {
+        /// Octets of headers.
+        length: usize,
+    },
     /// The cipher refused. The packet's contents are undefined.
     #[error("cipher: {0}")]
     Cipher(CipherError),
@@ -96,6 +103,19 @@ pub enum OpenError {
     /// The outer IP packet carries neither ESP nor UDP, or its UDP header is malformed.
     #[error("protocol {0} is not ESP, nor ESP in UDP")]
     NotEsp(u8),
+    /// The outer IP packet does not carry AH.
+    #[error("protocol {0} is not AH")]
+    NotAh(u8),
+    /// AH only: IP header and extension headers together are longer than
+    /// [`MAX_COVERED_HEADERS`](crate::MAX_COVERED_HEADERS).
+    #[error("{length} octets of headers are more than AH covers here")]
+    HeadersTooLong {
+        /// Octets of headers.
+        length: usize,
+    },
+    /// AH's payload length is not that of this SA's algorithm.
+    #[error("an AH payload length of {0} words is not this SA's")]
+    AhLength(u8),
     /// Shorter than any packet of this suite.
     #[error("{length} octets are shorter than any packet of this SA")]
     Short {

@@ -60,11 +60,7 @@ impl InboundSa {
     /// [`SetupError`] if the suite is not implemented by `provider` or the parameters do not fit each other.
     pub fn new(params: EspParams, provider: &CryptoProvider) -> Result<Self, SetupError> {
         params.check()?;
-        let window = match params.replay_window {
-            0 if params.suite.esn => return Err(SetupError::EsnWithoutReplay),
-            0 => None,
-            size => Some(ReplayWindow::new(size, params.suite.esn).ok_or(SetupError::ReplayWindow(size))?),
-        };
+        let window = ReplayWindow::for_sa(params.replay_window, params.suite.esn)?;
         Ok(Self {
             key: Arc::new(OpenKey::new(&params, provider)?),
             window,
@@ -340,7 +336,7 @@ impl OuterPacket {
 }
 
 /// Checks a tunnel's inner packet and combines the congestion marks.
-fn deliver_tunnel(
+pub(crate) fn deliver_tunnel(
     packet: &mut PacketBuf<'_>,
     next: NextHeader,
     outer_tos: Option<u8>,

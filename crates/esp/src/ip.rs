@@ -71,6 +71,13 @@ pub enum IpError {
     /// An extension header is cut off, or there are too many.
     #[error("the IPv6 extension headers do not end")]
     Extensions,
+    /// An option of IPv4, or in an extension header of IPv6, is malformed. Only AH looks at them.
+    #[error("a malformed IP option")]
+    Options,
+    /// A routing header is malformed, of a type whose changes on the way are not known, or says that the packet
+    /// has not arrived. Only AH looks at it.
+    #[error("a routing header that AH cannot cover")]
+    Routing,
     /// The transport header that a whole packet must have is cut off.
     #[error("the packet ends inside its transport header")]
     Transport,

@@ -1,4 +1,4 @@
-//! The ESP data path (RFC 4303): packets in, packets out, nothing else.
+//! The data path of ESP (RFC 4303) and AH (RFC 4302): packets in, packets out, nothing else.
 //!
 //! An [`OutboundSa`] seals packets in place and an [`InboundSa`] opens them. Neither does I/O, reads a clock or
 //! allocates per packet. How SAs come to be is not this crate's business: the keys in [`EspParams`] may come
@@ -64,9 +64,15 @@
 //! | cryptography alone | [`seal`](OutboundSa::seal) | [`open`](InboundSa::open) |
 //! | on several cores | [`reserve`](OutboundSa::reserve), then [`SealKey::seal_at`] | [`check`](InboundSa::check), [`OpenKey::open_at`], [`commit`](InboundSa::commit) |
 //!
+//! # AH
+//!
+//! An [`OutboundAh`] and an [`InboundAh`] are the same for AH, made from [`AhParams`]. The ICV of AH covers the outer
+//! IP header too, so there are only whole packets, which start with that: [`OutboundAh::encapsulate_whole`] and
+//! [`InboundAh::decapsulate_whole`]. Of Mobile IPv6, the home address option is not understood (RFC 6275 11.3.2).
+//!
 //! # What is not here
 //!
-//! AH, IP compression, ESP in TCP, fragmentation and reassembly of outer packets, wrapped ESP (RFC 5840), IPTFS
+//! IP compression, ESP in TCP, fragmentation and reassembly of outer packets, wrapped ESP (RFC 5840), IPTFS
 //! (RFC 9347), multicast SAs, and the resynchronization of extended sequence numbers after a loss of 2³² packets
 //! (RFC 4303 A3). Which SA a packet belongs to, and whether policy allows it, is for the security databases;
 //! [`inner_flow`] reads what they want to know.
@@ -78,6 +84,7 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
+mod ah;
 mod batch;
 mod buffer;
 mod checksum;
@@ -99,6 +106,7 @@ mod sequence;
 mod stats;
 mod usage;
 
+pub use ah::{AhParams, InboundAh, MAX_COVERED_HEADERS, OutboundAh, ah_spi};
 pub use batch::{Arrived, InboundSas, OutboundSas, Outgoing, open_batch, seal_batch};
 pub use buffer::PacketBuf;
 pub use ecn::{Ecn, EcnMode, decapsulate as decapsulate_ecn};

@@ -229,7 +229,8 @@ impl OutboundSa {
                 header.push(packet).map_err(|error| self.failed(error))
             }
             Mode::Transport => {
-                let (header, chain) = self.parse_transport(packet).map_err(|error| self.failed(error))?;
+                let parsed = parse_transport(packet, Family::of(self.source));
+                let (header, chain) = parsed.map_err(|error| self.failed(error))?;
                 self.check_total(chain.insertion, header.total_len.saturating_sub(chain.insertion))?;
                 packet.truncate(header.total_len);
                 self.seal_behind_header(packet, &header, &chain)
@@ -249,7 +250,7 @@ impl OutboundSa {
                 Ok(Prepared { next, outer: OuterFields::for_tunnel(&self.policy, &header) })
             }
             Mode::Transport => {
-                let (header, chain) = self.parse_transport(packet)?;
+                let (header, chain) = parse_transport(packet, Family::of(self.source))?;
                 if chain.insertion != header.family().header_len() {
                     return Err(SealError::Options);
                 }
@@ -261,19 +262,6 @@ impl OutboundSa {
                 })
             }
         }
-    }
-
-    fn parse_transport(&self, packet: &PacketBuf<'_>) -> Result<(IpHeader, Chain), SealError> {
-        let header = IpHeader::parse(packet.payload()).map_err(SealError::Inner)?;
-        if header.family() != Family::of(self.source) {
-            return Err(SealError::Family);
-        }
-        let chain = ip::walk(packet.payload(), &header).map_err(SealError::Inner)?;
-        // RFC 4303 3.3.4: transport mode is applied to whole datagrams only.
-        if chain.fragment {
-            return Err(SealError::Fragment);
-        }
-        Ok((header, chain))
     }
 
     /// Whether the outer packet's length can be said in its header, before a number is spent on it.
@@ -373,4 +361,21 @@ impl OutboundSa {
         self.stats.failed(error);
         error
     }
+}
+
+/// Reads the headers of a packet of this family that is to be protected in transport mode.
+pub(crate) fn parse_transport(
+    packet: &PacketBuf<'_>,
+    family: Family,
+) -> Result<(IpHeader, Chain), SealError> {
+    let header = IpHeader::parse(packet.payload()).map_err(SealError::Inner)?;
+    if header.family() != family {
+        return Err(SealError::Family);
+    }
+    let chain = ip::walk(packet.payload(), &header).map_err(SealError::Inner)?;
+    // RFC 4303 3.3.4, RFC 4302 3.3.4: transport mode is applied to whole datagrams only.
+    if chain.fragment {
+        return Err(SealError::Fragment);
+    }
+    Ok((header, chain))
 }

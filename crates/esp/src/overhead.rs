@@ -3,6 +3,7 @@
 use ikebana_crypto::{CipherShape, IvRule};
 use ikebana_proposals::{ChildSuite, ProtocolId};
 
+use crate::ah;
 use crate::ip::{Family, UDP_HEADER};
 use crate::params::Mode;
 
@@ -14,7 +15,8 @@ pub(crate) const TRAILER: usize = 2;
 /// What protection adds to a packet: one function of cipher, mode, encapsulation and outer address family.
 ///
 /// ```text
-/// | outer IP | UDP, if any | SPI, sequence | IV | packet | padding | pad length, next header | ICV |
+/// | outer IP | UDP, if any | SPI, sequence | IV | packet | padding | pad length, next header | ICV |  ESP
+/// | outer IP | AH with its ICV and padding         | packet |                                       AH
 /// ```
 ///
 /// ```
@@ -31,22 +33,43 @@ pub(crate) const TRAILER: usize = 2;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Overhead {
-    shape: CipherShape,
+    protection: Protection,
     mode: Mode,
     in_udp: bool,
     outer: Family,
 }
 
+/// What is put around a packet, besides outer headers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Protection {
+    Esp(CipherShape),
+    /// AH with an ICV of this length.
+    Ah {
+        icv_len: usize,
+    },
+}
+
 impl Overhead {
-    /// The overhead of a cipher with this shape.
+    /// The overhead of ESP by a cipher with this shape.
     #[must_use]
     pub const fn new(shape: CipherShape, mode: Mode, in_udp: bool, outer: Family) -> Self {
-        Self { shape, mode, in_udp, outer }
+        Self { protection: Protection::Esp(shape), mode, in_udp, outer }
     }
 
-    /// The overhead of a suite, known before there are keys; `None` for AH and unknown algorithms.
+    /// The overhead of AH by an algorithm with an ICV of this length.
+    #[must_use]
+    pub const fn ah(icv_len: usize, mode: Mode, outer: Family) -> Self {
+        Self { protection: Protection::Ah { icv_len }, mode, in_udp: false, outer }
+    }
+
+    /// The overhead of a suite, known before there are keys; `None` for unknown algorithms, and for AH in UDP,
+    /// which there is not.
     #[must_use]
     pub fn of_suite(suite: &ChildSuite, mode: Mode, in_udp: bool, outer: Family) -> Option<Self> {
+        if suite.protocol == ProtocolId::AH {
+            let icv_len = suite.integrity.filter(|_| suite.encryption.is_none() && !in_udp)?.icv_len();
+            return (icv_len > 0).then_some(Self::ah(icv_len, mode, outer));
+        }
         let encryption = suite.encryption.filter(|_| suite.protocol == ProtocolId::ESP)?;
         encryption.key_len()?;
         let icv_len = match suite.integrity {
@@ -71,14 +94,19 @@ impl Overhead {
             // The packet's own header is the outer header.
             Mode::Transport => 0,
         };
-        outer.saturating_add(self.udp_len()).saturating_add(ESP_HEADER).saturating_add(self.shape.iv_len)
+        outer.saturating_add(self.udp_len()).saturating_add(self.protection.front(self.outer))
     }
 
     /// Free octets behind a payload that sealing needs at most.
     #[must_use]
     pub const fn tailroom(self) -> usize {
-        // Padding is at most one octet less than the alignment.
-        alignment(self.shape).saturating_sub(1).saturating_add(TRAILER).saturating_add(self.shape.icv_len)
+        match self.protection {
+            // Padding is at most one octet less than the alignment.
+            Protection::Esp(shape) => {
+                alignment(shape).saturating_sub(1).saturating_add(TRAILER).saturating_add(shape.icv_len)
+            }
+            Protection::Ah { .. } => 0,
+        }
     }
 
     /// The most that protection makes a packet longer, from inner packet to outer packet.
@@ -99,8 +127,7 @@ impl Overhead {
 
     /// The length of the outer packet, its IP header without options, around this much text.
     pub(crate) const fn outer_len_of_text(self, text: usize) -> usize {
-        let padded = text.saturating_add(padding(self.shape, text)).saturating_add(TRAILER);
-        self.fixed().saturating_add(padded)
+        self.fixed().saturating_add(self.protection.padded(text))
     }
 
     /// The longest inner packet that fits a path of `path_mtu` octets; 0 if none does.
@@ -108,13 +135,12 @@ impl Overhead {
     /// In transport mode the packet's own header counts on both sides.
     #[must_use]
     pub const fn inner_mtu(self, path_mtu: usize) -> usize {
-        let room = path_mtu.saturating_sub(self.fixed());
-        let alignment = alignment(self.shape);
-        let blocks = match room.checked_rem(alignment) {
-            Some(rest) => room.saturating_sub(rest),
-            None => room,
+        let room = path_mtu.checked_sub(self.fixed());
+        let text = match room {
+            Some(room) => self.protection.longest_text(room),
+            None => None,
         };
-        match (blocks.checked_sub(TRAILER), self.mode) {
+        match (text, self.mode) {
             (None, _) => 0,
             (Some(text), Mode::Tunnel) => text,
             (Some(text), Mode::Transport) => text.saturating_add(self.outer.header_len()),
@@ -129,6 +155,11 @@ impl Overhead {
         crate::mss::of_mtu(self.inner_mtu(path_mtu), family)
     }
 
+    /// The same with outer addresses of this family.
+    pub(crate) const fn with_outer(self, outer: Family) -> Self {
+        Self { outer, ..self }
+    }
+
     const fn udp_len(self) -> usize {
         if self.in_udp { UDP_HEADER } else { 0 }
     }
@@ -138,8 +169,47 @@ impl Overhead {
         self.outer
             .header_len()
             .saturating_add(self.udp_len())
-            .saturating_add(ESP_HEADER)
-            .saturating_add(self.shape.overhead())
+            .saturating_add(self.protection.fixed(self.outer))
+    }
+}
+
+impl Protection {
+    /// What comes in front of the text.
+    const fn front(self, outer: Family) -> usize {
+        match self {
+            Self::Esp(shape) => ESP_HEADER.saturating_add(shape.iv_len),
+            Self::Ah { icv_len } => ah::header_len(icv_len, outer),
+        }
+    }
+
+    /// Everything but text, padding and trailer.
+    const fn fixed(self, outer: Family) -> usize {
+        match self {
+            Self::Esp(shape) => ESP_HEADER.saturating_add(shape.overhead()),
+            Self::Ah { icv_len } => ah::header_len(icv_len, outer),
+        }
+    }
+
+    /// Text with padding and trailer.
+    const fn padded(self, text: usize) -> usize {
+        match self {
+            Self::Esp(shape) => text.saturating_add(padding(shape, text)).saturating_add(TRAILER),
+            Self::Ah { .. } => text,
+        }
+    }
+
+    /// The longest text that fits here with padding and trailer.
+    const fn longest_text(self, room: usize) -> Option<usize> {
+        match self {
+            Self::Esp(shape) => {
+                let blocks = match room.checked_rem(alignment(shape)) {
+                    Some(rest) => room.saturating_sub(rest),
+                    None => room,
+                };
+                blocks.checked_sub(TRAILER)
+            }
+            Self::Ah { .. } => Some(room),
+        }
     }
 }
 

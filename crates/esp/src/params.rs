@@ -175,8 +175,11 @@ pub enum SetupError {
     /// The suite is for another protocol.
     #[error("{0} is not ESP")]
     NotEsp(ProtocolId),
+    /// The suite is for another protocol.
+    #[error("{0} is not AH")]
+    NotAh(ProtocolId),
     /// The suite is not implemented, or does not authenticate.
-    #[error("no implementation of {0} for ESP")]
+    #[error("no implementation of {0} for {protocol}", protocol = .0.protocol)]
     Suite(ChildSuite),
     /// A key has the wrong length.
     #[error(

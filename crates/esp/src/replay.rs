@@ -5,6 +5,7 @@ use alloc::vec;
 
 use thiserror::Error;
 
+use crate::params::SetupError;
 use crate::sequence;
 
 const WORD_BITS: u64 = u64::BITS as u64;
@@ -50,6 +51,15 @@ impl ReplayWindow {
         }
         let words = usize::try_from(size / (u64::BITS / 2)).ok()?;
         Some(Self { ring: vec![0; words].into_boxed_slice(), top: 0, size, extended })
+    }
+
+    /// The window of an inbound SA; none for a size of 0, which extended sequence numbers do not allow.
+    pub(crate) fn for_sa(size: u32, extended: bool) -> Result<Option<Self>, SetupError> {
+        match size {
+            0 if extended => Err(SetupError::EsnWithoutReplay),
+            0 => Ok(None),
+            size => Self::new(size, extended).map(Some).ok_or(SetupError::ReplayWindow(size)),
+        }
     }
 
     /// The window's size in packets.

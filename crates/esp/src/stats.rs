@@ -28,6 +28,8 @@ pub struct OutboundStats {
     pub wrong_family: u64,
     /// [`SealError::Options`].
     pub options: u64,
+    /// [`SealError::HeadersTooLong`].
+    pub headers_too_long: u64,
     /// [`SealError::Cipher`].
     pub cipher: u64,
 }
@@ -53,6 +55,7 @@ impl OutboundStats {
             SealError::Fragment => &mut self.fragment,
             SealError::Family => &mut self.wrong_family,
             SealError::Options => &mut self.options,
+            SealError::HeadersTooLong { .. } => &mut self.headers_too_long,
             SealError::Cipher(_) => &mut self.cipher,
             // No SA, no counter of one.
             SealError::NoSa => return,
@@ -73,6 +76,7 @@ impl OutboundStats {
             self.fragment,
             self.wrong_family,
             self.options,
+            self.headers_too_long,
             self.cipher,
         ]
         .iter()
@@ -95,6 +99,12 @@ pub struct InboundStats {
     pub outer_fragment: u64,
     /// [`OpenError::NotEsp`].
     pub not_esp: u64,
+    /// [`OpenError::NotAh`].
+    pub not_ah: u64,
+    /// [`OpenError::HeadersTooLong`].
+    pub headers_too_long: u64,
+    /// [`OpenError::AhLength`].
+    pub ah_length: u64,
     /// [`OpenError::Short`].
     pub short: u64,
     /// [`OpenError::Misaligned`].
@@ -139,6 +149,9 @@ impl InboundStats {
             OpenError::Outer(_) => &mut self.malformed_outer,
             OpenError::OuterFragment => &mut self.outer_fragment,
             OpenError::NotEsp(_) => &mut self.not_esp,
+            OpenError::NotAh(_) => &mut self.not_ah,
+            OpenError::HeadersTooLong { .. } => &mut self.headers_too_long,
+            OpenError::AhLength(_) => &mut self.ah_length,
             OpenError::Short { .. } => &mut self.short,
             OpenError::Misaligned => &mut self.misaligned,
             OpenError::WrongSpi(_) => &mut self.wrong_spi,
@@ -165,6 +178,9 @@ impl InboundStats {
             self.malformed_outer,
             self.outer_fragment,
             self.not_esp,
+            self.not_ah,
+            self.headers_too_long,
+            self.ah_length,
             self.short,
             self.misaligned,
             self.wrong_spi,

@@ -146,3 +146,42 @@ fn looking_at_packets_does_not_allocate() {
     });
     assert_eq!(made, 0);
 }
+
+#[test]
+fn no_packet_with_ah_allocates_whatever_becomes_of_it() {
+    for keyword in common::ah::ALGORITHMS {
+        for (mode, outer) in [
+            (Mode::Tunnel, Family::V4),
+            (Mode::Tunnel, Family::V6),
+            (Mode::Transport, Family::V4),
+            (Mode::Transport, Family::V6),
+        ] {
+            let made = || common::ah::params(keyword, true, mode, outer);
+            let (mut sender, mut receiver) = (common::ah::outbound(made()), common::ah::inbound(made()));
+            let ends = outer_addresses(outer);
+            let original = match outer {
+                Family::V4 => {
+                    common::ah::with_options(ends, 2, 17, &[7, 7, 4, 0, 0, 0, 0, 0], &common::data(700))
+                }
+                Family::V6 => {
+                    let chain =
+                        [(0, vec![0x3e, 4, 1, 2, 3, 4]), (43, vec![0; 6]), (60, vec![1, 4, 0, 0, 0, 0])];
+                    common::ah::with_extensions(ends, 2, 17, &chain, &common::data(700))
+                }
+            };
+            let (mut bytes, range) = with_room(&original);
+            let made = allocations(|| {
+                for round in 0..6 {
+                    let mut packet = PacketBuf::new(&mut bytes, range.clone()).unwrap();
+                    packet.payload_mut().copy_from_slice(&original);
+                    sender.encapsulate_whole(&mut packet, 1).unwrap();
+                    if round % 2 == 1 {
+                        *packet.payload_mut().last_mut().unwrap() ^= 1;
+                    }
+                    assert_eq!(receiver.decapsulate_whole(&mut packet).is_ok(), round % 2 == 0);
+                }
+            });
+            assert_eq!(made, 0, "{keyword} {mode:?} {outer:?}");
+        }
+    }
+}

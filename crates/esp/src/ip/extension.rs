@@ -1,7 +1,5 @@
 //! IPv6 extension headers (RFC 8200 4).
 
-use ikebana_core::selector::protocol;
-
 use super::{IPV6_HEADER, IpError, IpHeader};
 
 const HOP_BY_HOP: u8 = 0;
@@ -98,7 +96,7 @@ pub(crate) fn walk(packet: &[u8], header: &IpHeader) -> Result<Chain, IpError> {
         }
     }
     match chain.protocol {
-        protocol::NONE => Ok(chain),
-        _ => Err(IpError::Extensions),
+        HOP_BY_HOP | ROUTING | FRAGMENT | DESTINATION_OPTIONS => Err(IpError::Extensions),
+        _ => Ok(chain),
     }
 }

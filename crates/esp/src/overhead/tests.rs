@@ -104,7 +104,7 @@ fn a_path_that_nothing_fits_has_an_inner_mtu_of_zero() {
 }
 
 #[test]
-fn ah_and_unknown_algorithms_have_no_esp_overhead() {
+fn unknown_algorithms_and_ah_in_udp_have_no_overhead() {
     let unknown = suite(EncryptionId(999), 128, Some(IntegrityId::HMAC_SHA1_96));
     assert_eq!(Overhead::of_suite(&unknown, Mode::Tunnel, false, Family::V4), None);
     let unauthenticated = suite(EncryptionId::AES_CBC, 128, None);
@@ -114,5 +114,38 @@ fn ah_and_unknown_algorithms_have_no_esp_overhead() {
         encryption: None,
         ..suite(EncryptionId::NULL, 0, Some(IntegrityId::HMAC_SHA1_96))
     };
-    assert_eq!(Overhead::of_suite(&ah, Mode::Tunnel, false, Family::V4), None);
+    assert_eq!(Overhead::of_suite(&ah, Mode::Tunnel, true, Family::V4), None);
+    let encrypted = ChildSuite { protocol: ProtocolId::AH, ..suite(EncryptionId::AES_GCM_16, 128, None) };
+    assert_eq!(Overhead::of_suite(&encrypted, Mode::Tunnel, false, Family::V4), None);
+}
+
+#[test]
+fn ah_is_aligned_as_each_ip_version_wants_it() {
+    for (integrity, v4, v6) in [
+        (IntegrityId::HMAC_SHA1_96, 24, 24),
+        (IntegrityId::AES_CMAC_96, 24, 24),
+        (IntegrityId::HMAC_SHA2_256_128, 28, 32),
+        (IntegrityId::HMAC_SHA2_384_192, 36, 40),
+        (IntegrityId::HMAC_SHA2_512_256, 44, 48),
+    ] {
+        let ah = ChildSuite {
+            protocol: ProtocolId::AH,
+            encryption: None,
+            ..suite(EncryptionId::NULL, 0, Some(integrity))
+        };
+        for (family, length) in [(Family::V4, v4), (Family::V6, v6)] {
+            let of = |mode| Overhead::of_suite(&ah, mode, false, family).unwrap();
+            let (tunnel, transport) = (of(Mode::Tunnel), of(Mode::Transport));
+            assert_eq!(
+                (transport.headroom(), transport.tailroom(), transport.maximum()),
+                (length, 0, length)
+            );
+            assert_eq!(tunnel.headroom(), family.header_len() + length, "{integrity} {family:?}");
+            assert_eq!(transport.outer_len(1_000), 1_000 + length);
+            assert_eq!(transport.inner_mtu(1_500), 1_500 - length);
+            assert_eq!(tunnel.outer_len(1_000), 1_000 + family.header_len() + length);
+            assert_eq!(tunnel.outer_len(tunnel.inner_mtu(1_500)), 1_500);
+            assert_eq!(tunnel.inner_mtu(family.header_len() + length - 1), 0);
+        }
+    }
 }

@@ -13,6 +13,8 @@
 )]
 #![allow(dead_code, reason = "every test file uses a part of it")]
 
+pub(crate) mod ah;
+
 use std::net::IpAddr;
 
 use ikebana_core::{EspSpi, Secret};
