@@ -24,6 +24,8 @@ open_enum! {
         ICMPV6 = 58, "ICMPv6";
         /// Nothing: a dummy packet, sent to hide how much traffic there is.
         NONE = 59, "IPv6-NoNxt";
+        /// In BEET mode, IPv4 options in front of something else.
+        BEET = 94, "BEETPH";
     }
 }
 
@@ -63,12 +65,15 @@ pub enum SealError {
     /// What was to be protected is no IP packet.
     #[error("not an IP packet: {0}")]
     Inner(IpError),
-    /// Transport mode is for whole packets only (RFC 4303 3.3.4).
-    #[error("a fragment in transport mode")]
+    /// Transport and BEET mode are for whole packets only (RFC 4303 3.3.4).
+    #[error("a fragment in transport or BEET mode")]
     Fragment,
     /// Transport mode cannot change a packet's IP version, nor can one header have addresses of two.
     #[error("the packet is not of the SA's IP version")]
     Family,
+    /// BEET mode is for packets between the SA's two inner addresses alone.
+    #[error("the packet is not between the SA's inner addresses")]
+    Addresses,
     /// The packet has IP options or extension headers, which are lost when a socket makes the outer header.
     #[error("IP options or extension headers need a header of their own")]
     Options,

@@ -5,7 +5,7 @@ use core::net::IpAddr;
 use ikebana_core::Flow;
 use ikebana_core::selector::protocol;
 
-use crate::ip::{self, IpError, IpHeader};
+use crate::ip::{self, Chain, IpError, IpHeader};
 
 const DCCP: u8 = 33;
 const UDP_LITE: u8 = 136;
@@ -67,6 +67,12 @@ impl InnerFlow {
 pub fn inner_flow(packet: &[u8]) -> Result<InnerFlow, IpError> {
     let header = IpHeader::parse(packet)?;
     let chain = ip::walk(packet, &header)?;
+    let upper = packet.get(chain.offset..header.total_len).unwrap_or_default();
+    flow_of(&header, &chain, upper)
+}
+
+/// The flow of a packet with these headers, in front of `upper`.
+pub(crate) fn flow_of(header: &IpHeader, chain: &Chain, upper: &[u8]) -> Result<InnerFlow, IpError> {
     let mut flow = InnerFlow {
         source: header.source,
         destination: header.destination,
@@ -78,7 +84,6 @@ pub fn inner_flow(packet: &[u8]) -> Result<InnerFlow, IpError> {
     if flow.fragment {
         return Ok(flow);
     }
-    let upper = packet.get(chain.offset..header.total_len).ok_or(IpError::Transport)?;
     let field = |at| ip::u16_at(upper, at).ok_or(IpError::Transport);
     match chain.protocol {
         protocol::TCP | protocol::UDP | protocol::SCTP | DCCP | UDP_LITE => {

@@ -1,11 +1,17 @@
 //! "Packet too big", to the sender of a packet that does not fit the tunnel.
 
+mod quote;
+mod received;
+
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ikebana_core::selector::protocol;
 
 use crate::checksum::Sum;
-use crate::ip::{self, Chain, IPV4_HEADER, IPV6_HEADER, IpHeader};
+use crate::ip::{self, IPV4_HEADER, IPV6_HEADER, IpHeader};
+
+pub use quote::{icmp_error_about, is_icmp_error};
+pub use received::{TooBig, TooBigError, received_too_big, received_too_big_v6};
 
 /// The longest message that [`packet_too_big`] writes: the IPv6 minimum MTU (RFC 4443 2.4 c).
 pub const MAX_TOO_BIG: usize = 1280;
@@ -14,59 +20,60 @@ pub const MAX_TOO_BIG: usize = 1280;
 const MAX_V4: usize = 576;
 const ICMP_HEADER: usize = 8;
 const TTL: u8 = 64;
+/// RFC 791: every IPv4 link carries as much, RFC 8200 5: every IPv6 link.
+const LEAST: [usize; 2] = [68, 1280];
 
 /// Writes the ICMP message that tells the sender of `original` to send packets of at most `mtu` octets, and
 /// returns its length: "fragmentation needed" (RFC 792, RFC 1191) for IPv4, "packet too big" (RFC 4443 3.2)
 /// for IPv6. `router` is who the message comes from; `out` should have [`MAX_TOO_BIG`] octets.
 ///
-/// `None` where no such message may be sent (RFC 1122 3.2.2, RFC 4443 2.4 e): about an IPv4 packet that may be
-/// fragmented, about ICMP errors, about later fragments, to or about addresses that are not one host's; or if
-/// `router` is of the other family, or `out` is too short. The caller limits the rate.
+/// `None` where no such message may be sent (RFC 1122 3.2.2, RFC 1812 4.3.2.7, RFC 4443 2.4 e): about an IPv4
+/// packet that may be fragmented, about ICMP errors, about later fragments of IPv4 packets and of what may be an
+/// ICMPv6 error, to or about addresses that are not one host's; or if `router` is of the other family, or `out`
+/// is too short. The caller limits the rate (RFC 1812 4.3.2.8, RFC 4443 2.4 f).
 ///
 /// An IPv6 sender never goes below 1280 octets (RFC 8201 4), so that is the least an IPv6 message says; the
-/// tunnel has to carry such packets in fragments.
+/// tunnel has to carry such packets in fragments. An IPv4 message says 68 at least (RFC 791 3.2).
+///
+/// Nothing is appended to the quoted packet, so the length field of RFC 4884 stays zero.
 pub fn packet_too_big(original: &[u8], router: IpAddr, mtu: usize, out: &mut [u8]) -> Option<usize> {
     let header = IpHeader::parse(original).ok()?;
     let chain = ip::walk(original, &header).ok()?;
     let original = original.get(..header.total_len)?;
-    if chain.later_fragment || is_icmp_error(original, &chain) {
+    // RFC 1122 3.2.2: about an IPv4 packet's first fragment alone. RFC 4443 knows no such rule, since a sender
+    // that has cut a packet into fragments too big has to hear of each; but what cannot be seen not to be an
+    // ICMPv6 error gets no answer (RFC 4443 2.4 e.1).
+    let unclear = chain.later_fragment && (header.source.is_ipv4() || chain.protocol == protocol::ICMPV6);
+    if unclear || (!chain.later_fragment && quote::is_error(original, &chain)) {
         return None;
     }
+    let [least4, least6] = LEAST;
     match (header.source, header.destination, router) {
         (IpAddr::V4(source), IpAddr::V4(destination), IpAddr::V4(router)) => {
-            let one_host = !(source.is_unspecified()
-                || source.is_broadcast()
-                || source.is_multicast()
-                || source.is_loopback()
-                || destination.is_broadcast()
-                || destination.is_multicast());
-            if !one_host || !header.dont_fragment {
+            if !is_host(source) || destination.is_broadcast() || destination.is_multicast() {
                 return None;
             }
-            write_v4(original, router, source, u16::try_from(mtu).unwrap_or(u16::MAX), out)
+            if !header.dont_fragment {
+                return None;
+            }
+            write_v4(original, router, source, u16::try_from(mtu.max(least4)).unwrap_or(u16::MAX), out)
         }
         (IpAddr::V6(source), IpAddr::V6(_), IpAddr::V6(router)) => {
             // RFC 4443 2.4 e.3: the destination may be multicast, since path MTU discovery works there too.
             if source.is_unspecified() || source.is_multicast() || source.is_loopback() {
                 return None;
             }
-            let mtu = u32::try_from(mtu).unwrap_or(u32::MAX).max(1280);
-            write_v6(original, router, source, mtu, out)
+            write_v6(original, router, source, u32::try_from(mtu.max(least6)).unwrap_or(u32::MAX), out)
         }
         _ => None,
     }
 }
 
-fn is_icmp_error(packet: &[u8], chain: &Chain) -> bool {
-    let kind = packet.get(chain.offset).copied();
-    match chain.protocol {
-        // Destination unreachable, source quench, redirect, time exceeded, parameter problem. A message too
-        // short to say what it is gets no answer either.
-        protocol::ICMP => kind.is_none_or(|kind| matches!(kind, 3 | 4 | 5 | 11 | 12)),
-        // RFC 4443 2.1: errors have types below 128; redirect is 137.
-        protocol::ICMPV6 => kind.is_none_or(|kind| kind < 128 || kind == 137),
-        _ => false,
-    }
+/// Whether an address is one host's: not "this network" or broadcast, multicast, loopback, or of class E
+/// (RFC 1122 3.2.2).
+const fn is_host(address: Ipv4Addr) -> bool {
+    let [first, ..] = address.octets();
+    !matches!(first, 0 | 127 | 224..)
 }
 
 fn write_v4(original: &[u8], from: Ipv4Addr, to: Ipv4Addr, mtu: u16, out: &mut [u8]) -> Option<usize> {
@@ -198,12 +205,24 @@ mod tests {
             v4(0x4000, 17, [0, 0, 0, 0], PEER, &data),
             v4(0x4000, 17, [127, 0, 0, 1], PEER, &data),
             v4(0x4000, 17, [224, 0, 0, 1], PEER, &data),
+            v4(0x4000, 17, [0, 1, 2, 3], PEER, &data),
+            v4(0x4000, 17, [240, 0, 0, 1], PEER, &data),
+            v4(0x4000, 17, [255; 4], PEER, &data),
+            v4(0x6001, 17, HOST, PEER, &data),
             v4(0x4000, 17, HOST, [224, 0, 0, 1], &data),
             v4(0x4000, 17, HOST, [255; 4], &data),
             v6(58, Ipv6Addr::LOCALHOST, &[128; 8]),
             v6(17, Ipv6Addr::UNSPECIFIED, &data),
             v6(58, Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 9), &[2; 100]),
             v6(58, Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 9), &[137; 100]),
+            // A later fragment of an ICMPv6 message: whether of an error cannot be seen.
+            v6(44, Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 9), &[&[58, 0, 0, 9], &[128; 100][..]].concat()),
+            // The first fragment of an error.
+            v6(
+                44,
+                Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 9),
+                &[&[58, 0, 0, 1, 0, 0, 0, 7], &[1; 100][..]].concat(),
+            ),
             Vec::new(),
             vec![0x45; 19],
         ];
@@ -216,6 +235,28 @@ mod tests {
                 "{original:02x?}"
             );
         }
+    }
+
+    #[test]
+    fn a_sender_of_ipv6_fragments_hears_of_each_that_is_too_big() {
+        let source = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 9);
+        for place in [[0, 1], [5, 0x91]] {
+            let fragment = [&[17, 0, place[0], place[1], 0, 0, 0, 7], &[1; 1_400][..]].concat();
+            let original = v6(44, source, &fragment);
+            assert!(packet_too_big(&original, ROUTER6, 1_400, &mut [0; MAX_TOO_BIG]).is_some());
+        }
+        // The destination may be a group: path MTU discovery works there too (RFC 4443 2.4 e.3).
+        let mut original = v6(17, source, &[1; 1_400]);
+        original[24..40].copy_from_slice(&[0xff; 16]);
+        assert!(packet_too_big(&original, ROUTER6, 1_400, &mut [0; MAX_TOO_BIG]).is_some());
+    }
+
+    #[test]
+    fn the_least_that_an_ipv4_message_says_is_what_every_link_carries() {
+        let original = v4(0x4000, 17, HOST, PEER, &[1; 600]);
+        let mut out = [0; MAX_TOO_BIG];
+        packet_too_big(&original, ROUTER4, 0, &mut out).unwrap();
+        assert_eq!(out[20..28], [3, 4, out[22], out[23], 0, 0, 0, 68], "and no length of RFC 4884");
     }
 
     #[test]

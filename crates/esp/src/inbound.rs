@@ -8,6 +8,7 @@ use ikebana_core::selector::protocol;
 use ikebana_crypto::CryptoProvider;
 
 use crate::batch::{self, Arrived};
+use crate::beet;
 use crate::buffer::PacketBuf;
 use crate::ecn::{self, Ecn};
 use crate::error::{NextHeader, OpenError};
@@ -39,7 +40,7 @@ pub struct ReceivedOuter {
     /// DSCP and ECN (`IP_RECVTOS`, `IPV6_RECVTCLASS`). Without it, congestion marks made inside the tunnel are
     /// lost.
     pub tos: Option<u8>,
-    /// Time to live, hop limit; only transport mode looks at it.
+    /// Time to live, hop limit; transport and BEET mode look at it.
     pub ttl: Option<u8>,
 }
 
@@ -79,7 +80,7 @@ impl InboundSa {
         self.key.spi()
     }
 
-    /// Tunnel or transport.
+    /// Tunnel, transport or BEET.
     #[must_use]
     pub const fn mode(&self) -> Mode {
         self.mode
@@ -162,6 +163,7 @@ impl InboundSa {
         }
         match self.mode {
             Mode::Tunnel => deliver_tunnel(packet, next, outer.tos),
+            Mode::Beet(inner) => beet::deliver(packet, next, inner, &fields_of(outer), 0),
             Mode::Transport => self.deliver_transport(packet, next, outer),
         }
         .map(|()| Delivered::Packet)
@@ -206,6 +208,13 @@ impl InboundSa {
                 .shrink_front(payload.start.saturating_sub(whole.start))
                 .ok_or(OpenError::Short { length: 0 })
                 .and_then(|()| deliver_tunnel(packet, next, Some(outer.header.tos))),
+            Mode::Beet(inner) => packet
+                .shrink_front(payload.start.saturating_sub(whole.start))
+                .ok_or(OpenError::Short { length: 0 })
+                .and_then(|()| {
+                    let fields = OuterFields::of_packet(&outer.header);
+                    beet::deliver(packet, next, inner, &fields, outer.identification)
+                }),
             Mode::Transport => {
                 let headers_end = whole.start.saturating_add(outer.headers_len);
                 let gap = payload.start.saturating_sub(headers_end);
@@ -246,12 +255,7 @@ impl InboundSa {
             let addresses = (self.source, self.destination);
             nat::fix_checksum(packet.payload_mut(), next, self.nat_checksum, addresses);
         }
-        let fields = OuterFields {
-            tos: outer.tos.unwrap_or(0),
-            dont_fragment: true,
-            ttl: outer.ttl.unwrap_or(64),
-            flow_label: 0,
-        };
+        let fields = fields_of(outer);
         let needed = Family::of(self.source).header_len();
         let missing = OpenError::Headroom { needed, available: packet.headroom() };
         let octets = packet.grow_front(needed).ok_or(missing)?;
@@ -309,6 +313,8 @@ struct OuterPacket {
     headers_len: usize,
     udp_len: usize,
     protocol_at: usize,
+    /// Of IPv4, zero for IPv6.
+    identification: u16,
 }
 
 impl OuterPacket {
@@ -331,8 +337,26 @@ impl OuterPacket {
             }
             other => return Err(OpenError::NotEsp(other)),
         };
-        Ok(Self { header, headers_len: chain.offset, udp_len, protocol_at: chain.protocol_at })
+        let identification = match header.family() {
+            Family::V4 => ip::u16_at(packet, 4).unwrap_or(0),
+            Family::V6 => 0,
+        };
+        let (headers_len, protocol_at) = (chain.offset, chain.protocol_at);
+        Ok(Self { header, headers_len, udp_len, protocol_at, identification })
     }
+}
+
+/// What a header that is put back says, where the received one is gone.
+const fn fields_of(outer: ReceivedOuter) -> OuterFields {
+    let tos = match outer.tos {
+        Some(tos) => tos,
+        None => 0,
+    };
+    let ttl = match outer.ttl {
+        Some(ttl) => ttl,
+        None => 64,
+    };
+    OuterFields { tos, dont_fragment: true, ttl, flow_label: 0 }
 }
 
 /// Checks a tunnel's inner packet and combines the congestion marks.

@@ -9,7 +9,7 @@ use thiserror::Error;
 use crate::checksum::{self, Sum};
 use crate::outer::OuterFields;
 
-pub(crate) use extension::{Chain, walk};
+pub(crate) use extension::{Chain, fragment_header, walk};
 
 /// The length of an IPv4 header without options.
 pub(crate) const IPV4_HEADER: usize = 20;
@@ -68,6 +68,9 @@ pub enum IpError {
         /// What is there.
         available: usize,
     },
+    /// An IPv4 option is cut off, or says that it is shorter than its own length octet.
+    #[error("malformed IPv4 options")]
+    Options,
     /// An extension header is cut off, or there are too many.
     #[error("the IPv6 extension headers do not end")]
     Extensions,
@@ -124,6 +127,15 @@ pub(crate) struct IpHeader {
 impl IpHeader {
     /// Reads the header at the front of `packet`, which may be followed by octets that do not belong to it.
     pub(crate) fn parse(packet: &[u8]) -> Result<Self, IpError> {
+        let header = Self::parse_beginning(packet)?;
+        if header.total_len > packet.len() {
+            return Err(IpError::TotalLength { stated: header.total_len, available: packet.len() });
+        }
+        Ok(header)
+    }
+
+    /// Reads the header of a packet of which only the beginning need be there: ICMP errors quote no more.
+    pub(crate) fn parse_beginning(packet: &[u8]) -> Result<Self, IpError> {
         match packet.first().map(|first| first >> 4) {
             None => Err(IpError::Truncated),
             Some(4) => Self::parse_v4(packet),
@@ -161,7 +173,7 @@ impl IpHeader {
             return Err(IpError::HeaderLength(header_len));
         }
         let total_len = usize::from(u16::from_be_bytes([len1, len2]));
-        if total_len < header_len || total_len > packet.len() {
+        if total_len < header_len {
             return Err(IpError::TotalLength { stated: total_len, available: packet.len() });
         }
         let fragment = u16::from_be_bytes([fragment1, fragment2]);
@@ -188,9 +200,6 @@ impl IpHeader {
         let [b0, b1, b2, b3, len1, len2, protocol, ttl] = *first;
         let payload_len = usize::from(u16::from_be_bytes([len1, len2]));
         let total_len = payload_len.saturating_add(IPV6_HEADER);
-        if total_len > packet.len() {
-            return Err(IpError::TotalLength { stated: total_len, available: packet.len() });
-        }
         Ok(Self {
             source: Ipv6Addr::from(*source).into(),
             destination: Ipv6Addr::from(*destination).into(),

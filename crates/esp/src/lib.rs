@@ -86,11 +86,13 @@ extern crate std;
 
 mod ah;
 mod batch;
+mod beet;
 mod buffer;
 mod checksum;
 mod ecn;
 mod error;
 mod flow;
+mod fragment;
 mod icmp;
 mod inbound;
 mod ip;
@@ -101,6 +103,8 @@ mod outbound;
 mod outer;
 mod overhead;
 mod params;
+mod path_mtu;
+mod reassembly;
 mod replay;
 mod sequence;
 mod stats;
@@ -112,17 +116,24 @@ pub use buffer::PacketBuf;
 pub use ecn::{Ecn, EcnMode, decapsulate as decapsulate_ecn};
 pub use error::{NextHeader, OpenError, SealError};
 pub use flow::{InnerFlow, inner_flow};
-pub use icmp::{MAX_TOO_BIG, packet_too_big};
+pub use fragment::{DontFragment, FragmentError, Fragmentation};
+pub use icmp::{
+    MAX_TOO_BIG, TooBig, TooBigError, icmp_error_about, is_icmp_error, packet_too_big, received_too_big,
+    received_too_big_v6,
+};
 pub use inbound::{Delivered, InboundSa, ReceivedOuter};
 pub use ip::{Family, IpError};
 pub use key::{OpenKey, SealKey};
-pub use mss::clamp_mss;
+pub use mss::{clamp_mss, lower_mss};
 pub use outbound::{OutboundSa, Prepared};
 pub use outer::{OuterFields, OuterHeader};
 pub use overhead::Overhead;
 pub use params::{
-    DfPolicy, DscpPolicy, EspParams, FlowLabelPolicy, Mode, NatChecksum, OuterPolicy, SetupError, UdpPorts,
+    DfPolicy, DscpPolicy, EspParams, FlowLabelPolicy, InnerAddresses, Mode, NatChecksum, OuterPolicy,
+    SetupError, UdpPorts,
 };
+pub use path_mtu::PathMtu;
+pub use reassembly::{Reassembled, Reassembler, ReassemblyError, ReassemblyLimits, ReassemblyStats};
 pub use replay::{ReplayError, ReplayWindow};
 pub use stats::{InboundStats, OutboundStats};
 pub use usage::UsageLimit;

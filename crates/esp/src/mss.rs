@@ -12,6 +12,7 @@ const SYN: u8 = 0x02;
 const OPTION_END: u8 = 0;
 const OPTION_NOP: u8 = 1;
 const OPTION_MSS: u8 = 2;
+const OPTION_AO: u8 = 29;
 
 /// The maximum segment size for packets of `mtu` octets (RFC 6691).
 pub(crate) const fn of_mtu(mtu: usize, family: Family) -> usize {
@@ -21,19 +22,32 @@ pub(crate) const fn of_mtu(mtu: usize, family: Family) -> usize {
 /// Lowers the maximum segment size that a TCP SYN or SYN-ACK announces to what fits `mtu`, and corrects the
 /// checksum. Tells whether something was changed.
 ///
-/// Anything else passes unchanged: other packets, fragments, a size that fits already, a SYN without the
-/// option (which means 536 or 1220 and fits), and whatever is malformed.
+/// Anything else passes unchanged, also if `mtu` leaves no room for data at all: other packets, fragments, a size that fits already, a SYN without the
+/// option (which means 536 or 1220 and fits), a segment that is authenticated with its options (TCP-AO), and
+/// whatever is malformed.
 pub fn clamp_mss(packet: &mut [u8], mtu: usize) -> bool {
-    clamp(packet, mtu).is_some()
+    let limit = |family| u16::try_from(of_mtu(mtu, family)).unwrap_or(u16::MAX);
+    clamp(packet, limit).is_some()
 }
 
-fn clamp(packet: &mut [u8], mtu: usize) -> Option<()> {
+/// The same as [`clamp_mss`] with the maximum segment size itself.
+pub fn lower_mss(packet: &mut [u8], most: u16) -> bool {
+    clamp(packet, |_| most).is_some()
+}
+
+fn clamp(packet: &mut [u8], limit: impl Fn(Family) -> u16) -> Option<()> {
+    if is_later_segment(packet) {
+        return None;
+    }
     let header = IpHeader::parse(packet).ok()?;
     let chain = ip::walk(packet, &header).ok()?;
     if chain.protocol != protocol::TCP || chain.later_fragment {
         return None;
     }
-    let limit = u16::try_from(of_mtu(mtu, header.family())).unwrap_or(u16::MAX);
+    let limit = limit(header.family());
+    if limit == 0 {
+        return None;
+    }
     let segment = packet.get_mut(chain.offset..header.total_len)?;
     if *segment.get(13)? & SYN == 0 {
         return None;
@@ -50,26 +64,39 @@ fn clamp(packet: &mut [u8], mtu: usize) -> Option<()> {
     ip::put(segment, 16, &updated.to_be_bytes())
 }
 
-/// The offset of the option's value in a TCP header.
+/// Whether a packet is a TCP segment without SYN, as nearly all are: seen without looking at the rest.
+fn is_later_segment(packet: &[u8]) -> bool {
+    let Some(&[first, _, _, _, _, _, next6, _, _, next4]) = packet.first_chunk() else { return false };
+    let tcp = match first >> 4 {
+        4 if next4 == protocol::TCP => usize::from(first & 0x0f).saturating_mul(4),
+        6 if next6 == protocol::TCP => Family::V6.header_len(),
+        _ => return false,
+    };
+    packet.get(tcp.saturating_add(13)).is_some_and(|flags| flags & SYN == 0)
+}
+
+/// The offset of the option's value in a TCP header, if it may be changed.
 fn find_mss(header: &[u8]) -> Option<usize> {
-    let mut at = TCP_HEADER;
-    loop {
-        match *header.get(at)? {
-            OPTION_END => return None,
-            OPTION_NOP => at = at.checked_add(1)?,
-            kind => {
-                let length = usize::from(*header.get(at.checked_add(1)?)?);
-                // RFC 9293 3.1: a length counts kind and itself, so less than 2 is malformed.
-                if length < 2 {
-                    return None;
-                }
-                if kind == OPTION_MSS {
-                    return (length == 4).then(|| at.checked_add(2)).flatten();
-                }
-                at = at.checked_add(length)?;
-            }
+    let (mut at, mut found) = (TCP_HEADER, None);
+    while let Some(&kind) = header.get(at) {
+        let length = match kind {
+            OPTION_END => break,
+            OPTION_NOP => 1,
+            _ => usize::from(*header.get(at.checked_add(1)?)?),
+        };
+        let end = at.checked_add(length).filter(|end| *end <= header.len())?;
+        match (kind, length) {
+            // RFC 5925 5.1: the code covers the options, so that a changed segment would be dropped.
+            (OPTION_AO, _) => return None,
+            // RFC 9293 3.1: a length counts kind and itself, so less than 2 is malformed.
+            (2.., 0 | 1) => return None,
+            (OPTION_MSS, 4) if found.is_none() => found = Some(at.checked_add(2)?),
+            (OPTION_MSS, _) => return None,
+            _ => {}
         }
+        at = end;
     }
+    found
 }
 
 /// The checksum after the 16-bit value at offset `at` changed. After an odd number of NOPs the value
@@ -132,6 +159,9 @@ mod tests {
                 assert_eq!(ip::u16_at(&packet, at), Some(1398));
                 assert!(checksum_is_right(&packet), "{options:02x?}");
                 assert!(!clamp_mss(&mut packet, 1438), "twice is once");
+                assert!(lower_mss(&mut packet, 1_200) && !lower_mss(&mut packet, 1_200));
+                assert_eq!(ip::u16_at(&packet, at), Some(1_200));
+                assert!(checksum_is_right(&packet));
             }
         }
     }
@@ -166,9 +196,16 @@ mod tests {
             v4(tcp(SYN, &[])),
             v4(tcp(SYN, &[0, 0, 0, 0, 2, 4, 5, 0xb4])),
             v4(tcp(SYN, &[2, 3, 0x05, 0xb4])),
+            // Authenticated, before and behind.
+            v4(tcp(SYN, &[29, 4, 0, 0, 2, 4, 0x05, 0xb4])),
+            v4(tcp(SYN, &[2, 4, 0x05, 0xb4, 29, 4, 0, 0])),
+            // Which of two counts is anybody's guess.
+            v4(tcp(SYN, &[2, 4, 0x05, 0xb4, 2, 4, 0x05, 0xb4])),
             v4(tcp(SYN, &[9, 0, 2, 4, 0x05, 0xb4, 0, 0])),
             v4(tcp(SYN, &[9, 1, 2, 4, 0x05, 0xb4, 0, 0])),
             v4(tcp(SYN, &[9, 99, 2, 4, 0x05, 0xb4, 0, 0])),
+            // The option is cut off by the end of the header, and data follows.
+            v4([tcp(SYN, &[1, 1, 2, 4]), Vec::from([0x05, 0xb4])].concat()),
             fragment,
             udp,
         ]);
@@ -180,6 +217,9 @@ mod tests {
             let before = case.clone();
             assert!(!clamp_mss(&mut case, 1438));
             assert_eq!(case, before);
+        }
+        for mtu in 0..=40 {
+            assert!(!clamp_mss(&mut whole.clone(), mtu));
         }
     }
 }

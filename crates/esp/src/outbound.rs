@@ -8,16 +8,22 @@ use ikebana_core::{EspSpi, SecureRandom};
 use ikebana_crypto::CryptoProvider;
 
 use crate::batch::{self, Outgoing};
+use crate::beet;
 use crate::buffer::PacketBuf;
 use crate::error::{NextHeader, SealError};
+use crate::icmp::TooBig;
 use crate::ip::{self, Chain, Family, IpHeader, UDP_HEADER};
 use crate::key::{Layout, SealKey};
 use crate::outer::{self, OuterFields, OuterHeader};
 use crate::overhead::{ESP_HEADER, Overhead};
 use crate::params::{EspParams, Mode, OuterPolicy, SetupError, UdpPorts};
-use crate::sequence::SequenceCounter;
+use crate::sequence::{self, SequenceCounter};
 use crate::stats::OutboundStats;
 use crate::usage::UsageLimit;
+
+/// As many packets may have been sent since one whose ICMP error arrives now: half a second of the smallest
+/// packets at 1 Gbit/s.
+const RECENT: u64 = 1 << 20;
 
 /// Seals the packets of one SA towards the peer.
 ///
@@ -77,7 +83,7 @@ impl OutboundSa {
         self.key.spi()
     }
 
-    /// Tunnel or transport.
+    /// Tunnel, transport or BEET.
     #[must_use]
     pub const fn mode(&self) -> Mode {
         self.mode
@@ -117,6 +123,20 @@ impl OutboundSa {
     #[must_use]
     pub const fn sequences_left(&self) -> u64 {
         self.counter.left()
+    }
+
+    /// Whether what a router says can be about a packet of this SA: it quotes the SA's addresses, ports and SPI,
+    /// and one of the last million sequence numbers (RFC 4301 8.2.1, RFC 5927 4.1). Somebody who does not see
+    /// the packets has to guess more than 32 bits.
+    #[must_use]
+    pub fn has_sent(&self, report: &TooBig) -> bool {
+        let last = self.counter.last();
+        // The distance in the lower half, which is all that a packet shows.
+        let behind = u64::from(sequence::low(last).wrapping_sub(report.sequence));
+        report.spi == self.key.spi()
+            && (report.source, report.destination) == (self.source, self.destination)
+            && report.ports == self.ports
+            && behind < last.min(RECENT)
     }
 
     /// Continues after sequence number `last`, for an SA taken over from elsewhere. Never goes back.
@@ -209,7 +229,7 @@ impl OutboundSa {
         identification: u16,
     ) -> Result<(), SealError> {
         match self.mode {
-            Mode::Tunnel => {
+            Mode::Tunnel | Mode::Beet(_) => {
                 // The room for all of it is checked first, so that no number is lost to a short buffer.
                 let needed = self.overhead.headroom();
                 if packet.headroom() < needed {
@@ -249,6 +269,7 @@ impl OutboundSa {
                 };
                 Ok(Prepared { next, outer: OuterFields::for_tunnel(&self.policy, &header) })
             }
+            Mode::Beet(inner) => beet::prepare(packet, inner),
             Mode::Transport => {
                 let (header, chain) = parse_transport(packet, Family::of(self.source))?;
                 if chain.insertion != header.family().header_len() {

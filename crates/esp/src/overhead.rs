@@ -4,6 +4,7 @@ use ikebana_crypto::{CipherShape, IvRule};
 use ikebana_proposals::{ChildSuite, ProtocolId};
 
 use crate::ah;
+use crate::beet;
 use crate::ip::{Family, UDP_HEADER};
 use crate::params::Mode;
 
@@ -93,6 +94,12 @@ impl Overhead {
             Mode::Tunnel => self.outer.header_len(),
             // The packet's own header is the outer header.
             Mode::Transport => 0,
+            // The outer header takes the place of the packet's own, whose options move.
+            Mode::Beet(inner) => {
+                let inner = Family::of(inner.source);
+                let longer = self.outer.header_len().saturating_sub(inner.header_len());
+                longer.saturating_add(beet::spare(inner))
+            }
         };
         outer.saturating_add(self.udp_len()).saturating_add(self.protection.front(self.outer))
     }
@@ -115,14 +122,11 @@ impl Overhead {
         self.headroom().saturating_add(self.tailroom())
     }
 
-    /// The length of the outer packet that an inner packet of `inner` octets becomes.
+    /// The length of the outer packet that an inner packet of `inner` octets becomes. In BEET mode it is
+    /// 8 octets less for IPv4 packets without options.
     #[must_use]
     pub const fn outer_len(self, inner: usize) -> usize {
-        let text = match self.mode {
-            Mode::Tunnel => inner,
-            Mode::Transport => inner.saturating_sub(self.outer.header_len()),
-        };
-        self.outer_len_of_text(text)
+        self.outer_len_of_text(inner.saturating_sub(self.left_out()))
     }
 
     /// The length of the outer packet, its IP header without options, around this much text.
@@ -140,10 +144,9 @@ impl Overhead {
             Some(room) => self.protection.longest_text(room),
             None => None,
         };
-        match (text, self.mode) {
-            (None, _) => 0,
-            (Some(text), Mode::Tunnel) => text,
-            (Some(text), Mode::Transport) => text.saturating_add(self.outer.header_len()),
+        match text {
+            None => 0,
+            Some(text) => text.saturating_add(self.left_out()),
         }
     }
 
@@ -158,6 +161,18 @@ impl Overhead {
     /// The same with outer addresses of this family.
     pub(crate) const fn with_outer(self, outer: Family) -> Self {
         Self { outer, ..self }
+    }
+
+    /// Octets of the inner packet that are not among those sealed, at least.
+    const fn left_out(self) -> usize {
+        match self.mode {
+            Mode::Tunnel => 0,
+            Mode::Transport => self.outer.header_len(),
+            Mode::Beet(inner) => {
+                let inner = Family::of(inner.source);
+                inner.header_len().saturating_sub(beet::spare(inner))
+            }
+        }
     }
 
     const fn udp_len(self) -> usize {

@@ -17,6 +17,19 @@ pub enum Mode {
     Tunnel,
     /// What IP packets between the two ends carry.
     Transport,
+    /// What IP packets between two fixed inner addresses carry: a tunnel for two hosts that leaves out the inner
+    /// header, since it is always the same (draft-nikander-esp-beet-mode).
+    Beet(InnerAddresses),
+}
+
+/// The addresses of the inner packets of an SA in BEET mode, in the direction of the SA's packets. They are of
+/// one family, which need not be that of the outer addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct InnerAddresses {
+    /// Where they come from.
+    pub source: IpAddr,
+    /// Where they go.
+    pub destination: IpAddr,
 }
 
 /// The ports of ESP in UDP (RFC 3948), in the direction of the SA's packets.
@@ -117,7 +130,7 @@ pub struct EspParams {
     pub encryption_key: Secret,
     /// Integrity key; empty for combined-mode ciphers.
     pub integrity_key: Secret,
-    /// Tunnel or transport.
+    /// Tunnel, transport or BEET.
     pub mode: Mode,
     /// The UDP ports if the packets travel in UDP.
     pub encapsulation: Option<UdpPorts>,
@@ -162,6 +175,11 @@ impl EspParams {
         let family = Family::of(self.source);
         if family != Family::of(self.destination) {
             return Err(SetupError::MixedFamilies { from: self.source, to: self.destination });
+        }
+        if let Mode::Beet(InnerAddresses { source, destination }) = self.mode
+            && Family::of(source) != Family::of(destination)
+        {
+            return Err(SetupError::MixedFamilies { from: source, to: destination });
         }
         Overhead::of_suite(&self.suite, self.mode, self.encapsulation.is_some(), family)
             .ok_or(SetupError::Suite(self.suite))

@@ -26,6 +26,8 @@ pub struct OutboundStats {
     pub fragment: u64,
     /// [`SealError::Family`].
     pub wrong_family: u64,
+    /// [`SealError::Addresses`].
+    pub wrong_addresses: u64,
     /// [`SealError::Options`].
     pub options: u64,
     /// [`SealError::HeadersTooLong`].
@@ -54,6 +56,7 @@ impl OutboundStats {
             SealError::Inner(_) => &mut self.malformed_inner,
             SealError::Fragment => &mut self.fragment,
             SealError::Family => &mut self.wrong_family,
+            SealError::Addresses => &mut self.wrong_addresses,
             SealError::Options => &mut self.options,
             SealError::HeadersTooLong { .. } => &mut self.headers_too_long,
             SealError::Cipher(_) => &mut self.cipher,
@@ -75,6 +78,7 @@ impl OutboundStats {
             self.malformed_inner,
             self.fragment,
             self.wrong_family,
+            self.wrong_addresses,
             self.options,
             self.headers_too_long,
             self.cipher,

@@ -100,3 +100,36 @@ pub(crate) fn walk(packet: &[u8], header: &IpHeader) -> Result<Chain, IpError> {
         _ => Ok(chain),
     }
 }
+
+/// Where an IPv6 fragment header is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FragmentHeader {
+    /// Where it starts.
+    pub(crate) at: usize,
+    /// Where the octet is that announces it.
+    pub(crate) protocol_at: usize,
+}
+
+/// Finds the fragment header of an IPv6 packet, which stands behind those that routers look at
+/// (RFC 8200 4.5).
+pub(crate) fn fragment_header(packet: &[u8], header: &IpHeader) -> Result<Option<FragmentHeader>, IpError> {
+    let packet = packet.get(..header.total_len).ok_or(IpError::Truncated)?;
+    let (mut protocol, mut protocol_at, mut at) = (header.protocol, 6, IPV6_HEADER);
+    for _ in 0..MAX_HEADERS {
+        match protocol {
+            FRAGMENT if at.saturating_add(8) > packet.len() => return Err(IpError::Extensions),
+            FRAGMENT => return Ok(Some(FragmentHeader { at, protocol_at })),
+            HOP_BY_HOP | ROUTING | DESTINATION_OPTIONS => {}
+            _ => return Ok(None),
+        }
+        let (next, length) = (packet.get(at), packet.get(at.saturating_add(1)));
+        let length = usize::from(*length.ok_or(IpError::Extensions)?);
+        protocol = *next.ok_or(IpError::Extensions)?;
+        protocol_at = at;
+        at = at.saturating_add(length.saturating_add(1).saturating_mul(8));
+        if at > packet.len() {
+            return Err(IpError::Extensions);
+        }
+    }
+    Err(IpError::Extensions)
+}
