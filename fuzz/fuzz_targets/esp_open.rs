@@ -55,7 +55,7 @@ impl Pair {
         let payload = data(usize::from(input.octet()));
         let original = match mode {
             Mode::Tunnel => udp_packet(inner, 0, &payload),
-            Mode::Transport => udp_between(source, destination, 0, &payload),
+            Mode::Transport | Mode::Beet(_) => udp_between(source, destination, 0, &payload),
         };
         let mut pair = Self {
             sender: common::outbound(make()),
@@ -98,10 +98,10 @@ impl Pair {
         assert_eq!(result, Ok(Delivered::Packet));
         let segment = &self.original[self.original.len() - self.segment_len()..];
         match (self.mode, way) {
-            (Mode::Tunnel, _) | (Mode::Transport, Way::Whole) => assert_eq!(opened, self.original),
-            (Mode::Transport, Way::Open | Way::Batch) => assert_eq!(opened, segment),
+            (Mode::Tunnel, _) | (Mode::Transport | Mode::Beet(_), Way::Whole) => assert_eq!(opened, self.original),
+            (Mode::Transport | Mode::Beet(_), Way::Open | Way::Batch) => assert_eq!(opened, segment),
             // The header is a new one.
-            (Mode::Transport, Way::Decapsulate) => assert!(opened.ends_with(segment)),
+            (Mode::Transport | Mode::Beet(_), Way::Decapsulate) => assert!(opened.ends_with(segment)),
         }
     }
 

@@ -68,13 +68,11 @@ pub enum IpError {
         /// What is there.
         available: usize,
     },
-    /// An IPv4 option is cut off, or says that it is shorter than its own length octet.
-    #[error("malformed IPv4 options")]
-    Options,
     /// An extension header is cut off, or there are too many.
     #[error("the IPv6 extension headers do not end")]
     Extensions,
-    /// An option of IPv4, or in an extension header of IPv6, is malformed. Only AH looks at them.
+    /// An option of IPv4, or in an extension header of IPv6, is malformed. Only AH and fragmentation look at them,
+    /// and BEET mode where it carries them.
     #[error("a malformed IP option")]
     Options,
     /// A routing header is malformed, of a type whose changes on the way are not known, or says that the packet

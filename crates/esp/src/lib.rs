@@ -70,9 +70,25 @@
 //! IP header too, so there are only whole packets, which start with that: [`OutboundAh::encapsulate_whole`] and
 //! [`InboundAh::decapsulate_whole`]. Of Mobile IPv6, the home address option is not understood (RFC 6275 11.3.2).
 //!
+//! # Around the tunnel
+//!
+//! | what | |
+//! |---|---|
+//! | how long a packet may be | [`Overhead`] |
+//! | cutting IPv4 packets that are longer | [`Fragmentation`] |
+//! | telling senders of those that may not be cut | [`packet_too_big`] |
+//! | hearing the same about packets of ours | [`received_too_big`], [`OutboundSa::has_sent`], [`PathMtu`] |
+//! | keeping TCP from sending them | [`clamp_mss`] |
+//! | putting outer fragments together, where no kernel does | [`Reassembler`] |
+//! | ICMP errors from routers behind the tunnel | [`icmp_error_about`] |
+//!
+//! A tunnel's outer header is made as RFC 4301 5.1.2 says, by [`OuterPolicy`]. The inner header stays as it is. Its
+//! time to live is part of that: whoever forwards a packet into the tunnel or out of it takes one off, as a kernel
+//! does for packets from and to a TUN device, and whoever sends it does not (RFC 4301 5.1.2.1, note 2).
+//!
 //! # What is not here
 //!
-//! IP compression, ESP in TCP, fragmentation and reassembly of outer packets, wrapped ESP (RFC 5840), IPTFS
+//! IP compression, ESP in TCP, fragmentation of outer packets, wrapped ESP (RFC 5840), IPTFS
 //! (RFC 9347), multicast SAs, and the resynchronization of extended sequence numbers after a loss of 2³² packets
 //! (RFC 4303 A3). Which SA a packet belongs to, and whether policy allows it, is for the security databases;
 //! [`inner_flow`] reads what they want to know.

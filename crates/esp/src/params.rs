@@ -220,6 +220,9 @@ pub enum SetupError {
         /// The packets' destination.
         to: IpAddr,
     },
+    /// BEET mode leaves out the header that AH is to cover (draft-nikander-esp-beet-mode is for ESP alone).
+    #[error("BEET mode is for ESP, not for AH")]
+    BeetInAh,
     /// The replay window is not a power of two from 64 to 8192.
     #[error("a replay window of {0} packets is not possible: it is a power of two from 64 to 8192")]
     ReplayWindow(u32),

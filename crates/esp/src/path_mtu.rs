@@ -53,6 +53,7 @@ impl PathMtu {
 
     /// A router of a path between addresses of `outer` has said that no more than `mtu` octets fit. Returns the
     /// MTU if it is smaller now; what is believed already is not renewed.
+    #[expect(clippy::arithmetic_side_effects, reason = "an instant saturates")]
     pub fn lower(&mut self, now: Instant, outer: Family, mtu: usize) -> Option<usize> {
         let least = match outer {
             Family::V4 => Self::LEAST_V4,

@@ -337,6 +337,7 @@ impl Reassembler {
         self.stats.evicted = self.stats.evicted.saturating_add(u64::from(waited));
     }
 
+    #[expect(clippy::arithmetic_side_effects, reason = "an instant saturates")]
     fn begin(&mut self, now: Instant, key: Key, source: IpAddr) {
         let (serial, until) = (self.next, now + self.limits.timeout);
         self.next = self.next.saturating_add(1);

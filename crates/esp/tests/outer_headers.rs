@@ -181,7 +181,9 @@ fn every_field_is_as_rfc_4301_says() {
                         flow_label: (outer == Family::V6).then_some(match policy.flow_label {
                             // Inner IPv4 has none to copy.
                             FlowLabelPolicy::Copy if family == Family::V4 => 0,
-                            _ => *flow_label,
+                            FlowLabelPolicy::Zero | FlowLabelPolicy::Copy | FlowLabelPolicy::Set(_) => {
+                                *flow_label
+                            }
                         }),
                         ttl: *ttl,
                         protocol: 50,

@@ -19,7 +19,7 @@ use ikebana_core::Secret;
 use ikebana_crypto::CryptoProvider;
 use ikebana_esp::{
     DfPolicy, DscpPolicy, EcnMode, Family, FlowLabelPolicy, InboundSa, IpError, Mode, NextHeader, OutboundSa,
-    OuterPolicy, PacketBuf, SealError, SetupError, UdpPorts, UsageLimit,
+    OuterPolicy, PacketBuf, SealError, SetupError, TooBig, UdpPorts, UsageLimit,
 };
 use ikebana_proposals::{EncryptionId, ProtocolId};
 use ikebana_testkit::SeededRng;
@@ -362,4 +362,49 @@ fn without_a_replay_window_a_packet_opens_as_often_as_it_comes() {
         assert!(receiver.open(&mut PacketBuf::full(&mut wire.clone())).is_ok());
     }
     assert_eq!(receiver.stats().packets, 3);
+}
+
+#[test]
+fn a_router_is_believed_about_packets_that_the_sa_has_just_sent_and_no_others() {
+    for (outer, in_udp) in [(Family::V4, false), (Family::V4, true), (Family::V6, false), (Family::V6, true)]
+    {
+        let made = params(suite("aes128gcm16", true), Mode::Tunnel, in_udp, outer);
+        let mut sender = outbound(made);
+        let (source, destination) = outer_addresses(outer);
+        let report = |sequence: u64| TooBig {
+            source,
+            destination,
+            ports: in_udp.then(common::ports),
+            spi: common::spi(),
+            sequence: sequence as u32,
+            mtu: 1_400,
+        };
+        // Nothing was sent, so nothing was too big.
+        for sequence in [0, 1, u64::from(u32::MAX)] {
+            assert!(!sender.has_sent(&report(sequence)), "{sequence}");
+        }
+        sender.resume_after(3);
+        for (sequence, sent) in [(0, false), (1, true), (3, true), (4, false)] {
+            assert_eq!(sender.has_sent(&report(sequence)), sent, "{sequence}");
+        }
+        // The lower half is all that a packet shows, also where it has just begun anew.
+        sender.resume_after((7 << 32) + 10);
+        for back in [0, 10, 11, 100_000, (1 << 20) - 1] {
+            assert!(sender.has_sent(&report((7 << 32) + 10 - back)), "{back}");
+        }
+        for other in [1 << 20, (1 << 32) - 1] {
+            assert!(!sender.has_sent(&report((7 << 32) + 10 - other)), "{other}");
+        }
+        let good = report((7 << 32) + 10);
+        let ports = UdpPorts { source: 4_500, destination: 4_500 };
+        for wrong in [
+            TooBig { source: destination, ..good },
+            TooBig { destination: source, ..good },
+            TooBig { ports: Some(ports), ..good },
+            TooBig { ports: None, source: destination, ..good },
+            TooBig { spi: ikebana_core::EspSpi::MIN, ..good },
+        ] {
+            assert!(!sender.has_sent(&wrong), "{wrong:?}");
+        }
+    }
 }

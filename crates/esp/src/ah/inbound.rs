@@ -100,7 +100,8 @@ impl InboundAh {
                 packet.shrink_front(content_at).ok_or(OpenError::Short { length: 0 })?;
                 deliver_tunnel(packet, parts.ah.next, Some(parts.outer.tos))
             }
-            Mode::Transport => restore_header(packet, &parts),
+            // BEET mode was refused when the SA was set up.
+            Mode::Transport | Mode::Beet(_) => restore_header(packet, &parts),
         }
     }
 

@@ -124,7 +124,8 @@ impl OutboundAh {
     ) -> Result<(), SealError> {
         let result = match self.mode {
             Mode::Tunnel => self.tunnel(packet, identification),
-            Mode::Transport => self.transport(packet, identification),
+            // BEET mode was refused when the SA was set up.
+            Mode::Transport | Mode::Beet(_) => self.transport(packet, identification),
         };
         match result {
             Ok(octets) => {

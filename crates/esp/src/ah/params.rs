@@ -53,6 +53,9 @@ impl AhParams {
         if self.suite.protocol != ProtocolId::AH {
             return Err(SetupError::NotAh(self.suite.protocol));
         }
+        if matches!(self.mode, Mode::Beet(_)) {
+            return Err(SetupError::BeetInAh);
+        }
         let family = Family::of(self.source);
         if family != Family::of(self.destination) {
             return Err(SetupError::MixedFamilies { from: self.source, to: self.destination });
