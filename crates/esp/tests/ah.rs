@@ -473,6 +473,9 @@ fn an_sa_that_cannot_be_is_refused_at_once() {
     assert_eq!(error(short), SetupError::KeyLength { suite, needed: [0, 32], given: [0, 31] });
     let mixed = AhParams { source: outer_addresses(Family::V6).0, ..made() };
     assert!(matches!(error(mixed), SetupError::MixedFamilies { .. }));
+    let (source, destination) = outer_addresses(Family::V4);
+    let beet = Mode::Beet(ikebana_esp::InnerAddresses { source, destination });
+    assert_eq!(error(AhParams { mode: beet, ..made() }), SetupError::BeetInAh);
     let error = |params: AhParams| InboundAh::new(params, &CryptoProvider::rust_crypto()).err().unwrap();
     assert_eq!(error(AhParams { replay_window: 100, ..made() }), SetupError::ReplayWindow(100));
     let esn = params("sha256", true, Mode::Tunnel, Family::V4);

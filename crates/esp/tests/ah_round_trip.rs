@@ -37,7 +37,9 @@ fn every_algorithm_mode_family_and_numbering_comes_out_again() {
                         }
                         let (source, destination) = outer_addresses(outer);
                         let original = match mode {
-                            Mode::Transport => udp_between(source, destination, 3, &data(length)),
+                            Mode::Transport | Mode::Beet(_) => {
+                                udp_between(source, destination, 3, &data(length))
+                            }
                             Mode::Tunnel if length % 2 == 0 => udp_packet(Family::V4, 0, &data(length)),
                             Mode::Tunnel => udp_packet(Family::V6, 0, &data(length)),
                         };
