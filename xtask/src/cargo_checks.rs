@@ -5,8 +5,10 @@ use crate::report::{CheckResult, Outcome};
 
 pub(crate) fn fmt() -> CheckResult {
     run(cargo().args(["fmt", "--all", "--check"]))?;
-    // The fuzz targets are a workspace of their own (libFuzzer needs its own profile).
-    run(cargo().args(["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"]))?;
+    // Workspaces of their own: libFuzzer needs its own profile, and the peers are partly C.
+    for manifest in ["fuzz/Cargo.toml", "benches/peers/Cargo.toml"] {
+        run(cargo().args(["fmt", "--manifest-path", manifest, "--check"]))?;
+    }
     Ok(Outcome::Passed)
 }
 

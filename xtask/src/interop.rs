@@ -105,13 +105,9 @@ fn not_here() -> Option<CheckResult> {
 
 /// Why the scenarios cannot run here, if so.
 fn impossible() -> Option<String> {
-    let is_debian = std::fs::read_to_string("/etc/os-release")
-        .is_ok_and(|text| text.lines().any(|line| line == "ID=debian"));
-    // The owner of our own process directory is who we are.
-    let is_root = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").ok()?) == 0;
-    if !is_root {
+    if !packages::is_root() {
         Some("network namespaces and TUN devices need root".to_owned())
-    } else if !is_debian {
+    } else if !packages::is_debian() {
         Some("the peers are Debian's packages, and this is not Debian".to_owned())
     } else if !Path::new("/dev/net/tun").exists() {
         Some("/dev/net/tun does not exist".to_owned())

@@ -7,6 +7,7 @@ mod fuzz;
 mod interop;
 mod no_std;
 mod packages;
+mod peers;
 mod process;
 mod report;
 mod sources;
@@ -57,6 +58,7 @@ fn run(arguments: &[String]) -> Result<bool, String> {
         }
         ("ci", []) => Ok(report::run_all(CHECKS)),
         ("interop", rest) => report::run_one("interop", || interop::from_arguments(rest)),
+        ("peers", rest) => report::run_one("peers", || peers::measure(rest)),
         (name, []) => match CHECKS.iter().find(|check| check.name == name) {
             Some(check) => report::run_one(name, check.run),
             None => Err(format!("there is no check named {name:?}\n{}", usage())),
@@ -71,8 +73,12 @@ fn usage() -> String {
         text.push_str(&format!("  {:<18} {}\n", check.name, check.about));
     }
     text.push_str(
+        "\n  peers              how fast ESP is beside other libraries; not a check, and not in ci\n",
+    );
+    text.push_str(
         "\nBy itself, interop runs the scenarios in network namespaces, or with --kernel those in the guest; it also\n\
          takes --filter TEXT (only scenarios whose name contains TEXT) and --list.\n\
+         peers hands its arguments on to esp-peers (--milliseconds N, --suite KEYWORDS, --markdown FILE, --plot FILE).\n\
          FUZZ_RUNS, FUZZ_SECONDS and FUZZ_SEED bound fuzz-smoke.\n",
     );
     text

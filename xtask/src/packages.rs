@@ -49,18 +49,36 @@ pub(crate) fn install(kernel: bool, peers: &Path) -> Result<(), String> {
     if kernel {
         wanted.extend(KERNEL_PACKAGES);
     }
-    let missing: Vec<&str> = wanted.into_iter().filter(|package| !is_installed(package)).collect();
+    let updated = install_all(&wanted)?;
     let libreswan = peers.join("libreswan");
-    let unpack = kernel && !libreswan.join("usr/libexec/ipsec/pluto").exists();
-    if missing.is_empty() && !unpack {
+    if !kernel || libreswan.join("usr/libexec/ipsec/pluto").exists() {
         return Ok(());
     }
-    run(apt().args(["-q=2", "update"]))?;
-    if !missing.is_empty() {
-        let _no_services = NoServices::new()?;
-        run(apt().args(["-q=2", "-y", "--no-install-recommends", "install"]).args(&missing))?;
+    if !updated {
+        run(apt().args(["-q=2", "update"]))?;
     }
-    if unpack { unpack_libreswan(&libreswan) } else { Ok(()) }
+    unpack_libreswan(&libreswan)
+}
+
+/// Installs what is missing of these packages, and says whether it had to ask Debian's servers.
+pub(crate) fn install_all(wanted: &[&str]) -> Result<bool, String> {
+    let missing: Vec<&str> = wanted.iter().copied().filter(|package| !is_installed(package)).collect();
+    if missing.is_empty() {
+        return Ok(false);
+    }
+    run(apt().args(["-q=2", "update"]))?;
+    let _no_services = NoServices::new()?;
+    run(apt().args(["-q=2", "-y", "--no-install-recommends", "install"]).args(&missing))?;
+    Ok(true)
+}
+
+pub(crate) fn is_debian() -> bool {
+    fs::read_to_string("/etc/os-release").is_ok_and(|text| text.lines().any(|line| line == "ID=debian"))
+}
+
+pub(crate) fn is_root() -> bool {
+    // The owner of our own process directory is who we are.
+    fs::metadata("/proc/self").is_ok_and(|status| std::os::unix::fs::MetadataExt::uid(&status) == 0)
 }
 
 fn is_installed(package: &str) -> bool {
