@@ -172,6 +172,64 @@ pub(crate) struct Parts<'a> {
     pub(crate) esn_high: Option<[u8; 4]>,
 }
 
+impl Parts<'_> {
+    /// The 8 octets of IV that go into a nonce. Where none is sent, they are the sequence number of the ESP header,
+    /// with its high half or zeros in front (RFC 8750 4).
+    pub(crate) fn nonce_iv(&self) -> Result<[u8; 8], CipherError> {
+        if !self.iv.is_empty() {
+            return self.iv.try_into().map_err(|_| CipherError::Layout);
+        }
+        let low = self.header.get(4..).and_then(<[u8]>::first_chunk).ok_or(CipherError::Layout)?;
+        let mut iv = [0; 8];
+        let (halves, _) = iv.as_chunks_mut();
+        for (half, value) in halves.iter_mut().zip([self.esn_high.unwrap_or_default(), *low]) {
+            *half = value;
+        }
+        Ok(iv)
+    }
+}
+
+/// The longest header, with its IV, that can be authenticated together with an extended sequence number. ESP has 8
+/// octets of header and at most 8 of IV in the combined modes.
+const MAX_ESN_HEADER: usize = 68;
+
+/// Calls `with` with the header, in which an ESN's high half stands after the SPI (RFC 4106 5).
+pub(crate) fn with_associated_data<R>(
+    header: &[u8],
+    esn_high: Option<[u8; 4]>,
+    with: impl FnOnce(&[u8]) -> R,
+) -> Result<R, CipherError> {
+    let Some(esn_high) = esn_high else { return Ok(with(header)) };
+    let mut joined = [0; MAX_ESN_HEADER + 4];
+    let (spi, rest) = header.split_at_checked(4).ok_or(CipherError::Layout)?;
+    let total = header.len().checked_add(4).ok_or(CipherError::Layout)?;
+    let joined = joined.get_mut(..total).ok_or(CipherError::Layout)?;
+    for (octet, &value) in joined.iter_mut().zip(spi.iter().chain(&esn_high).chain(rest)) {
+        *octet = value;
+    }
+    Ok(with(joined))
+}
+
+impl<'a> Frame<'a> {
+    /// Calls `with` with all that stands in front of the ICV, in two parts, and returns its result beside the ICV: for
+    /// modes that authenticate the text as they do the header (RFC 4543 3).
+    pub(crate) fn authenticated<R>(
+        self,
+        shape: CipherShape,
+        with: impl FnOnce(&[u8], &[u8]) -> R,
+    ) -> Result<(R, &'a mut [u8]), CipherError> {
+        let end = self.bytes.len().checked_sub(shape.icv_len).ok_or(CipherError::Layout)?;
+        let (octets, icv) = self.bytes.split_at_mut_checked(end).ok_or(CipherError::Layout)?;
+        let front = self.header_len.checked_add(shape.iv_len).ok_or(CipherError::Layout)?;
+        let (front, text) = octets.split_at_checked(front).ok_or(CipherError::Layout)?;
+        let result = match self.esn_high {
+            None => with(&[], octets),
+            high => with_associated_data(front, high.map(u32::to_be_bytes), |front| with(front, text))?,
+        };
+        Ok((result, icv))
+    }
+}
+
 /// Why a packet could not be sealed or opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]

@@ -7,6 +7,7 @@ mod cbc_lanes;
 mod digests;
 mod ecp;
 mod encrypt_then_mac;
+mod gmac;
 mod macs;
 mod modp;
 mod prfs;
@@ -55,7 +56,7 @@ impl Ciphers for RustCrypto {
             None => 0,
             Some(encryption) => {
                 let implemented = match integrity {
-                    None => aead::is_implemented(encryption.id),
+                    None => aead::is_implemented(encryption.id) || gmac::is_implemented(encryption.id),
                     Some(_) => encrypt_then_mac::is_implemented(encryption.id),
                 };
                 if !implemented {
@@ -106,25 +107,34 @@ fn aead_cipher(encryption: Encryption, key: &[u8]) -> Option<Box<dyn PacketCiphe
     use EncryptionId as Id;
     let Encryption { id, key_bits } = encryption;
     match (id, key_bits) {
-        (Id::AES_GCM_8, 128) => aead::new::<AesGcm<Aes128, U12, U8>, 4>(key),
-        (Id::AES_GCM_8, 192) => aead::new::<AesGcm<Aes192, U12, U8>, 4>(key),
-        (Id::AES_GCM_8, 256) => aead::new::<AesGcm<Aes256, U12, U8>, 4>(key),
-        (Id::AES_GCM_12, 128) => aead::new::<AesGcm<Aes128, U12, U12>, 4>(key),
-        (Id::AES_GCM_12, 192) => aead::new::<AesGcm<Aes192, U12, U12>, 4>(key),
-        (Id::AES_GCM_12, 256) => aead::new::<AesGcm<Aes256, U12, U12>, 4>(key),
-        (Id::AES_GCM_16, 128) => aead::new::<AesGcm<Aes128, U12, U16>, 4>(key),
-        (Id::AES_GCM_16, 192) => aead::new::<AesGcm<Aes192, U12, U16>, 4>(key),
-        (Id::AES_GCM_16, 256) => aead::new::<AesGcm<Aes256, U12, U16>, 4>(key),
-        (Id::AES_CCM_8, 128) => aead::new::<Ccm<Aes128, U8, U11>, 3>(key),
-        (Id::AES_CCM_8, 192) => aead::new::<Ccm<Aes192, U8, U11>, 3>(key),
-        (Id::AES_CCM_8, 256) => aead::new::<Ccm<Aes256, U8, U11>, 3>(key),
-        (Id::AES_CCM_12, 128) => aead::new::<Ccm<Aes128, U12, U11>, 3>(key),
-        (Id::AES_CCM_12, 192) => aead::new::<Ccm<Aes192, U12, U11>, 3>(key),
-        (Id::AES_CCM_12, 256) => aead::new::<Ccm<Aes256, U12, U11>, 3>(key),
-        (Id::AES_CCM_16, 128) => aead::new::<Ccm<Aes128, U16, U11>, 3>(key),
-        (Id::AES_CCM_16, 192) => aead::new::<Ccm<Aes192, U16, U11>, 3>(key),
-        (Id::AES_CCM_16, 256) => aead::new::<Ccm<Aes256, U16, U11>, 3>(key),
-        (Id::CHACHA20_POLY1305, 0) => aead::new::<ChaCha20Poly1305, 4>(key),
+        (Id::AES_GCM_8, 128) => aead::new::<AesGcm<Aes128, U12, U8>, 4>(id, key),
+        (Id::AES_GCM_8, 192) => aead::new::<AesGcm<Aes192, U12, U8>, 4>(id, key),
+        (Id::AES_GCM_8, 256) => aead::new::<AesGcm<Aes256, U12, U8>, 4>(id, key),
+        (Id::AES_GCM_12, 128) => aead::new::<AesGcm<Aes128, U12, U12>, 4>(id, key),
+        (Id::AES_GCM_12, 192) => aead::new::<AesGcm<Aes192, U12, U12>, 4>(id, key),
+        (Id::AES_GCM_12, 256) => aead::new::<AesGcm<Aes256, U12, U12>, 4>(id, key),
+        (Id::AES_GCM_16, 128) => aead::new::<AesGcm<Aes128, U12, U16>, 4>(id, key),
+        (Id::AES_GCM_16, 192) => aead::new::<AesGcm<Aes192, U12, U16>, 4>(id, key),
+        (Id::AES_GCM_16, 256) => aead::new::<AesGcm<Aes256, U12, U16>, 4>(id, key),
+        (Id::AES_CCM_8, 128) => aead::new::<Ccm<Aes128, U8, U11>, 3>(id, key),
+        (Id::AES_CCM_8, 192) => aead::new::<Ccm<Aes192, U8, U11>, 3>(id, key),
+        (Id::AES_CCM_8, 256) => aead::new::<Ccm<Aes256, U8, U11>, 3>(id, key),
+        (Id::AES_CCM_12, 128) => aead::new::<Ccm<Aes128, U12, U11>, 3>(id, key),
+        (Id::AES_CCM_12, 192) => aead::new::<Ccm<Aes192, U12, U11>, 3>(id, key),
+        (Id::AES_CCM_12, 256) => aead::new::<Ccm<Aes256, U12, U11>, 3>(id, key),
+        (Id::AES_CCM_16, 128) => aead::new::<Ccm<Aes128, U16, U11>, 3>(id, key),
+        (Id::AES_CCM_16, 192) => aead::new::<Ccm<Aes192, U16, U11>, 3>(id, key),
+        (Id::AES_CCM_16, 256) => aead::new::<Ccm<Aes256, U16, U11>, 3>(id, key),
+        (Id::AES_GCM_16_IIV, 128) => aead::new::<AesGcm<Aes128, U12, U16>, 4>(id, key),
+        (Id::AES_GCM_16_IIV, 192) => aead::new::<AesGcm<Aes192, U12, U16>, 4>(id, key),
+        (Id::AES_GCM_16_IIV, 256) => aead::new::<AesGcm<Aes256, U12, U16>, 4>(id, key),
+        (Id::AES_CCM_8_IIV, 128) => aead::new::<Ccm<Aes128, U8, U11>, 3>(id, key),
+        (Id::AES_CCM_8_IIV, 192) => aead::new::<Ccm<Aes192, U8, U11>, 3>(id, key),
+        (Id::AES_CCM_8_IIV, 256) => aead::new::<Ccm<Aes256, U8, U11>, 3>(id, key),
+        (Id::NULL_AUTH_AES_GMAC, 128) => gmac::new::<Aes128>(key),
+        (Id::NULL_AUTH_AES_GMAC, 192) => gmac::new::<Aes192>(key),
+        (Id::NULL_AUTH_AES_GMAC, 256) => gmac::new::<Aes256>(key),
+        (Id::CHACHA20_POLY1305 | Id::CHACHA20_POLY1305_IIV, 0) => aead::new::<ChaCha20Poly1305, 4>(id, key),
         _ => None,
     }
 }

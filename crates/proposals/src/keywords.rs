@@ -1,4 +1,5 @@
-//! Names of algorithms as users of strongSwan write them.
+//! Names of algorithms as users of strongSwan write them, and for what it has no name (implicit IVs) the name of the
+//! same algorithm with `iiv` behind it.
 
 use crate::properties::Encryption;
 use crate::registries::{EncryptionId, IntegrityId, KeyExchangeId, PrfId, SequenceNumbersId};
@@ -93,6 +94,13 @@ static TABLE: &[(&str, Meaning)] = &[
     ("aes128gmac", e(EncryptionId::NULL_AUTH_AES_GMAC, 128)),
     ("aes192gmac", e(EncryptionId::NULL_AUTH_AES_GMAC, 192)),
     ("aes256gmac", e(EncryptionId::NULL_AUTH_AES_GMAC, 256)),
+    ("aes128ccm8iiv", e(EncryptionId::AES_CCM_8_IIV, 128)),
+    ("aes192ccm8iiv", e(EncryptionId::AES_CCM_8_IIV, 192)),
+    ("aes256ccm8iiv", e(EncryptionId::AES_CCM_8_IIV, 256)),
+    ("aes128gcm16iiv", e(EncryptionId::AES_GCM_16_IIV, 128)),
+    ("aes192gcm16iiv", e(EncryptionId::AES_GCM_16_IIV, 192)),
+    ("aes256gcm16iiv", e(EncryptionId::AES_GCM_16_IIV, 256)),
+    ("chacha20poly1305iiv", e(EncryptionId::CHACHA20_POLY1305_IIV, 0)),
     ("chacha20poly1305", e(EncryptionId::CHACHA20_POLY1305, 0)),
     ("camellia128", e(EncryptionId::CAMELLIA_CBC, 128)),
     ("camellia", e(EncryptionId::CAMELLIA_CBC, 128)),

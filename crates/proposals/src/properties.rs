@@ -92,6 +92,19 @@ impl EncryptionId {
         )
     }
 
+    /// Whether the IV is not sent but taken from ESP's sequence number (RFC 8750).
+    #[must_use]
+    pub const fn has_implicit_iv(self) -> bool {
+        matches!(self, Self::AES_CCM_8_IIV | Self::AES_GCM_16_IIV | Self::CHACHA20_POLY1305_IIV)
+    }
+
+    /// Whether the algorithm may protect IKE messages: not if it leaves them readable (RFC 7296 3.3.2), and not if
+    /// its IV is a sequence number, which they do not have (RFC 8750 5).
+    #[must_use]
+    pub const fn is_for_ike(self) -> bool {
+        !self.is_integrity_only() && !self.has_implicit_iv()
+    }
+
     /// The key lengths the algorithm has, without salt.
     #[must_use]
     pub const fn key_bits_required(self) -> KeyLengths {
@@ -491,7 +504,8 @@ mod tests {
         assert_eq!(print(EncryptionId::AES_GCM_16, 256), "aes256gcm16");
         assert_eq!(print(EncryptionId::TRIPLE_DES, 0), "3des");
         assert_eq!(print(EncryptionId::KUZNYECHIK_MGM_KTREE, 0), "ENCR_KUZNYECHIK_MGM_KTREE");
-        assert_eq!(print(EncryptionId::AES_GCM_16_IIV, 128), "ENCR_AES_GCM_16_IIV_128");
+        assert_eq!(print(EncryptionId::AES_GCM_16_IIV, 128), "aes128gcm16iiv");
+        assert_eq!(print(EncryptionId::CAMELLIA_CTR, 64), "ENCR_CAMELLIA_CTR_64");
         assert_eq!(print(EncryptionId(1025), 7), "ENCR_1025_7");
     }
 

@@ -186,7 +186,7 @@ impl Proposal {
         none(self.encryption.is_empty() && !is_ah, Missing(TransformType::ENCR))?;
         none(!self.encryption.is_empty() && is_ah, NotFor(protocol))?;
         none(
-            is_ike && self.encryption.iter().any(|encryption| encryption.id.is_integrity_only()),
+            is_ike && self.encryption.iter().any(|encryption| !encryption.id.is_for_ike()),
             NotFor(protocol),
         )?;
         none(self.sequence.contains(&SequenceNumbersId::UNSPECIFIED_32), NotFor(protocol))?;
@@ -225,7 +225,7 @@ impl Proposal {
         match meaning {
             Meaning::Encryption(encryption) => {
                 let possible = match protocol {
-                    ProtocolId::IKE => !encryption.id.is_integrity_only(),
+                    ProtocolId::IKE => encryption.id.is_for_ike(),
                     ProtocolId::ESP => true,
                     _ => false,
                 };

@@ -349,7 +349,7 @@ pub(crate) fn kind_fits(protocol: ProtocolId, transform: &Transform) -> bool {
 
 fn ike_suite(protocol: ProtocolId, picked: &Picked) -> Option<IkeSuite> {
     let encryption = picked.encryption?;
-    if protocol != ProtocolId::IKE || encryption.id.is_integrity_only() {
+    if protocol != ProtocolId::IKE || !encryption.id.is_for_ike() {
         return None;
     }
     Some(IkeSuite {

@@ -24,7 +24,7 @@ fn encoded(payload: &SaPayload) -> Vec<u8> {
 fn encryptions(combined: bool, ike: bool) -> Vec<Encryption> {
     let mut all = Vec::new();
     for &id in EncryptionId::KNOWN {
-        if id.is_aead() != combined || (ike && id.is_integrity_only()) {
+        if id.is_aead() != combined || (ike && !id.is_for_ike()) {
             continue;
         }
         match id.key_bits_required() {

@@ -86,7 +86,9 @@ impl SecureRandom for Mixing {
 pub(crate) fn all_combinations() -> Vec<(Encryption, Option<IntegrityId>)> {
     let mut all = Vec::new();
     let mut encryptions =
-        vec![Encryption::new(EncryptionId::NULL, 0), Encryption::new(EncryptionId::CHACHA20_POLY1305, 0)];
+        [EncryptionId::NULL, EncryptionId::CHACHA20_POLY1305, EncryptionId::CHACHA20_POLY1305_IIV]
+            .map(|id| Encryption::new(id, 0))
+            .to_vec();
     if cfg!(feature = "legacy") {
         encryptions.push(Encryption::new(EncryptionId::TRIPLE_DES, 0));
     }
@@ -99,6 +101,9 @@ pub(crate) fn all_combinations() -> Vec<(Encryption, Option<IntegrityId>)> {
         EncryptionId::AES_CCM_8,
         EncryptionId::AES_CCM_12,
         EncryptionId::AES_CCM_16,
+        EncryptionId::AES_CCM_8_IIV,
+        EncryptionId::AES_GCM_16_IIV,
+        EncryptionId::NULL_AUTH_AES_GMAC,
     ] {
         encryptions.extend([128, 192, 256].map(|bits| Encryption::new(id, bits)));
     }

@@ -24,7 +24,7 @@ use ikebana_proposals::{ChildSuite, KeyExchangeId, Proposal, ProtocolId, Sequenc
 use ikebana_testkit::SeededRng;
 
 /// Every cipher and every integrity algorithm, by keyword.
-pub(crate) const SUITES: [&str; 24] = [
+pub(crate) const SUITES: [&str; 28] = [
     "aes128gcm16",
     "aes192gcm16",
     "aes256gcm16",
@@ -35,6 +35,10 @@ pub(crate) const SUITES: [&str; 24] = [
     "aes192ccm12",
     "aes256ccm8",
     "chacha20poly1305",
+    "aes128gcm16iiv",
+    "aes192ccm8iiv",
+    "chacha20poly1305iiv",
+    "aes256gmac",
     "aes128-sha1",
     "aes128-sha256",
     "aes192-sha384",

@@ -187,3 +187,14 @@ fn without_key_exchange_nothing_else_changes() {
     assert_eq!(stripped, Proposal::esp("aes128gcm16-esn").unwrap());
     assert_eq!(stripped.check(), Ok(()));
 }
+
+/// RFC 8750 5: what has no sequence number to take the IV from must not negotiate an implicit one.
+#[test]
+fn implicit_ivs_and_gmac_are_for_esp_and_not_for_ike() {
+    for keyword in ["aes128gcm16iiv", "aes256ccm8iiv", "chacha20poly1305iiv", "aes192gmac"] {
+        assert_eq!(Proposal::esp(keyword).unwrap().to_string(), keyword);
+        let for_ike = alloc::format!("{keyword}-prfsha256-curve25519");
+        let (word, problem, _) = error(Proposal::ike(&for_ike));
+        assert_eq!((&*word, problem), (keyword, KeywordProblem::NotFor(ProtocolId::IKE)));
+    }
+}
