@@ -1,4 +1,4 @@
-//! AES-CBC or no encryption, with HMAC: the ciphers whose packets go through the kernels together.
+//! AES-CBC, AES-CTR or no encryption, with HMAC: the ciphers whose packets go through the kernels together.
 
 use arrayvec::ArrayVec;
 use ikebana_proposals::{Encryption, EncryptionId, IntegrityId};
@@ -10,6 +10,7 @@ use crate::hash::ct_eq;
 use crate::packet::{CipherError, CipherShape, Frame, IvRule, MAX_ICV, PacketCipher};
 use crate::provider::CipherKeys;
 use crate::simd::cbc::{self, Chain};
+use crate::simd::ctr::CtrKey;
 use crate::simd::{AesKey, Tier};
 
 /// A cipher with a part in the lanes.
@@ -24,6 +25,8 @@ enum Text {
     /// ENCR_NULL (RFC 2410).
     Clear,
     Cbc(AesKey),
+    /// RFC 3686. It needs no lanes, but its HMAC does.
+    Ctr(CtrKey),
 }
 
 enum LaneMac {
@@ -36,7 +39,7 @@ enum LaneMac {
 pub(super) fn is_implemented(encryption: Encryption, integrity: IntegrityId) -> bool {
     let text = matches!(
         (encryption.id, encryption.key_bits),
-        (EncryptionId::NULL, 0) | (EncryptionId::AES_CBC, 128 | 192 | 256)
+        (EncryptionId::NULL, 0) | (EncryptionId::AES_CBC | EncryptionId::AES_CTR, 128 | 192 | 256)
     );
     let mac = [
         IntegrityId::HMAC_SHA1_96,
@@ -57,6 +60,7 @@ impl LaneCipher {
         let text = match encryption.id {
             EncryptionId::NULL => Text::Clear,
             EncryptionId::AES_CBC => Text::Cbc(AesKey::new(tier, keys.encryption)?),
+            EncryptionId::AES_CTR => Text::Ctr(CtrKey::new(tier, keys.encryption)?),
             _ => return None,
         };
         let mac = match integrity {
@@ -66,12 +70,12 @@ impl LaneCipher {
             IntegrityId::HMAC_SHA2_512_256 => LaneMac::Sha512(HmacKey::new(tier, keys.integrity)?),
             _ => return None,
         };
-        let (length, iv) = match text {
-            Text::Clear => (0, IvRule::None),
-            Text::Cbc(_) => (16, IvRule::Random),
+        let (iv_len, block_len, iv) = match text {
+            Text::Clear => (0, 1, IvRule::None),
+            Text::Cbc(_) => (16, 16, IvRule::Random),
+            Text::Ctr(_) => (8, 1, IvRule::Counter),
         };
-        let shape =
-            CipherShape { iv_len: length, icv_len: integrity.icv_len(), block_len: length.max(1), iv };
+        let shape = CipherShape { iv_len, icv_len: integrity.icv_len(), block_len, iv };
         Some(Self { tier, text, mac, shape })
     }
 }
@@ -110,11 +114,19 @@ pub(crate) fn seal_batch(jobs: &mut [CipherJob<'_>]) {
         match frame.reborrow().split(lane.shape) {
             Ok(parts) => {
                 *result = Ok(());
-                let Text::Cbc(key) = &lane.text else { continue };
-                let Ok(state) = parts.iv.try_into() else { continue };
-                let (blocks, _) = parts.text.as_chunks_mut();
-                if !blocks.is_empty() {
-                    chains.push(Chain { key, state, blocks });
+                match &lane.text {
+                    Text::Clear => {}
+                    Text::Cbc(key) => {
+                        let Ok(state) = parts.iv.try_into() else { continue };
+                        let (blocks, _) = parts.text.as_chunks_mut();
+                        if !blocks.is_empty() {
+                            chains.push(Chain { key, state, blocks });
+                        }
+                    }
+                    Text::Ctr(key) => {
+                        let Ok(iv) = parts.iv.try_into() else { continue };
+                        key.apply(iv, parts.text);
+                    }
                 }
             }
             Err(error) => *result = Err(error),
@@ -159,9 +171,17 @@ pub(crate) fn open_batch(jobs: &mut [CipherJob<'_>]) {
             *result = Err(CipherError::Forged);
             continue;
         }
-        if let (Text::Cbc(key), Ok(iv)) = (&lane.text, parts.iv.try_into()) {
-            let (blocks, _) = parts.text.as_chunks_mut();
-            cbc::decrypt(tier, key, iv, blocks);
+        match &lane.text {
+            Text::Clear => {}
+            Text::Cbc(key) => {
+                let Ok(iv) = parts.iv.try_into() else { continue };
+                let (blocks, _) = parts.text.as_chunks_mut();
+                cbc::decrypt(tier, key, iv, blocks);
+            }
+            Text::Ctr(key) => {
+                let Ok(iv) = parts.iv.try_into() else { continue };
+                key.apply(iv, parts.text);
+            }
         }
     }
 }

@@ -48,6 +48,14 @@ impl AesKey {
         &self.encrypt
     }
 
+    /// The round keys for encryption: the first, those in between, and the last.
+    #[inline]
+    pub(crate) fn encryption_rounds(&self) -> (&[u8; 16], &[[u8; 16]], &[u8; 16]) {
+        let [first, others @ ..] = &self.encrypt;
+        let (middle, last) = others.split_at(self.rounds - 1);
+        (first, middle, &last[0])
+    }
+
     /// Round keys for decryption; of these the first `rounds + 1` count.
     pub(crate) const fn decrypt(&self) -> &[[u8; 16]; MAX_ROUND_KEYS] {
         &self.decrypt

@@ -3,6 +3,8 @@
 /// Sets of instructions that belong together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Level {
+    /// AVX2, and nothing for AES.
+    Vectors,
     /// AES, carry-less multiplication and SHA on 128-bit vectors, AVX2.
     Narrow,
     /// The same, and AES and carry-less multiplication on 256-bit vectors.
@@ -17,6 +19,8 @@ impl Tier {
     /// `None` if the processor lacks an instruction of the level.
     pub(crate) fn of(level: Level) -> Option<Self> {
         let there = match level {
+            // No tier: its holders use AES instructions.
+            Level::Vectors => false,
             Level::Narrow => narrow(),
             Level::Wide => narrow() && wide(),
         };
@@ -29,10 +33,26 @@ impl Tier {
     }
 }
 
+/// The proof that there is AVX2, which every level includes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Avx2(());
+
+impl Avx2 {
+    /// `None` if the processor has no AVX2.
+    pub(crate) fn new() -> Option<Self> {
+        avx2().then_some(Self(()))
+    }
+}
+
+#[cfg(feature = "std")]
+fn avx2() -> bool {
+    std::is_x86_feature_detected!("avx2")
+}
+
 #[cfg(feature = "std")]
 fn narrow() -> bool {
     use std::is_x86_feature_detected as has;
-    has!("aes") && has!("pclmulqdq") && has!("sha") && has!("ssse3") && has!("sse4.1") && has!("avx2")
+    avx2() && has!("aes") && has!("pclmulqdq") && has!("sha") && has!("ssse3") && has!("sse4.1")
 }
 
 #[cfg(feature = "std")]
@@ -42,6 +62,11 @@ fn wide() -> bool {
 }
 
 /// Whether vector registers may be used is the operating system's to say, and without it nobody does.
+#[cfg(not(feature = "std"))]
+fn avx2() -> bool {
+    false
+}
+
 #[cfg(not(feature = "std"))]
 fn narrow() -> bool {
     false
