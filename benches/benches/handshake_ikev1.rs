@@ -97,7 +97,7 @@ fn host(me: usize, seed: u64, suite: &str, phase1: Phase1Mode) -> Host {
     };
     let endpoint = Endpoint::new(
         Arc::new(config),
-        Arc::new(CryptoProvider::rust_crypto()),
+        Arc::new(CryptoProvider::fastest()),
         Box::new(SeededRng::new(seed)),
         Box::new(ShardedSpis::unsharded()),
     );

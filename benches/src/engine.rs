@@ -20,7 +20,7 @@ pub fn engine(seed: u64) -> Engine {
     config.limits.half_open = usize::MAX;
     config.limits.half_open_per_address = usize::MAX;
     config.limits.ike_sas = usize::MAX;
-    let provider = Arc::new(CryptoProvider::rust_crypto());
+    let provider = Arc::new(CryptoProvider::fastest());
     let (rng, spis) = (Box::new(SeededRng::new(seed)), Box::new(ShardedSpis::unsharded()));
     Engine::new(config, provider, rng, spis)
 }

@@ -39,7 +39,7 @@ pub fn buffer(size: usize) -> [u8; BUFFER] {
 /// If the keywords are no suite that is implemented.
 #[must_use]
 pub fn pair(keywords: &str) -> (OutboundSa, InboundSa) {
-    let provider = CryptoProvider::rust_crypto();
+    let provider = CryptoProvider::fastest();
     let proposal = Proposal::esp(keywords).expect("keywords of a suite");
     let suite = ChildSuite {
         protocol: ProtocolId::ESP,

@@ -14,30 +14,43 @@ struct Options {
     kernel: bool,
     list: bool,
     filter: Option<String>,
+    part: Option<String>,
 }
 
-/// All scenarios, those of the namespaces and those of the guest at the same time: they wait for timers more than
-/// they compute.
+/// How many runs in network namespaces go on at a time: they wait for timers more than they compute.
+const PARTS: usize = 3;
+
+/// All scenarios, those of the namespaces in several runs and those of the guest in one, all at the same time.
 pub(crate) fn everywhere() -> CheckResult {
     if let Some(outcome) = not_here() {
         return outcome;
     }
     let peers = prepare(true)?;
-    let log = target_dir().join("interop-kernel.log");
-    let file = File::create(&log).map_err(|error| format!("{}: {error}", log.display()))?;
-    let copy = file.try_clone().map_err(|error| format!("{}: {error}", log.display()))?;
-    let mut guest = runner(&peers, &Options { kernel: true, ..Options::default() });
-    let mut guest =
-        guest.stdout(file).stderr(copy).spawn().map_err(|error| format!("the guest's scenarios: {error}"))?;
-    let namespaces = run(&mut runner(&peers, &Options::default()));
-    let status = guest.wait().map_err(|error| format!("the guest's scenarios: {error}"))?;
-    print!("\n{}", std::fs::read_to_string(&log).unwrap_or_default());
-    let kernel = if status.success() { Ok(()) } else { Err(format!("the scenarios in the guest: {status}")) };
-    match (namespaces, kernel) {
-        (Ok(()), Ok(())) => Ok(Outcome::Passed),
-        (Err(why), Ok(())) | (Ok(()), Err(why)) => Err(why),
-        (Err(one), Err(other)) => Err(format!("{one}; {other}")),
+    let guest = ("the guest".to_owned(), Options { kernel: true, ..Options::default() });
+    let namespaces = (1..=PARTS).map(|part| {
+        let options = Options { part: Some(format!("{part}/{PARTS}")), ..Options::default() };
+        (format!("namespaces {part} of {PARTS}"), options)
+    });
+    let mut runs = Vec::new();
+    for (name, options) in namespaces.chain([guest]) {
+        let log = target_dir().join(format!("interop-{}.log", name.replace(' ', "-")));
+        let file = File::create(&log).map_err(|error| format!("{}: {error}", log.display()))?;
+        let copy = file.try_clone().map_err(|error| format!("{}: {error}", log.display()))?;
+        let process = runner(&peers, &options).stdout(file).stderr(copy).spawn();
+        runs.push((name, log, process.map_err(|error| format!("the interop runner: {error}"))?));
     }
+    let mut complaints = Vec::new();
+    for (name, log, mut process) in runs {
+        // Each is waited for, also after one has failed: labs clean up behind themselves.
+        let status = process.wait().map_err(|error| format!("{name}: {error}"));
+        println!("\n{name}:\n{}", std::fs::read_to_string(&log).unwrap_or_default());
+        match status {
+            Ok(status) if status.success() => {}
+            Ok(status) => complaints.push(format!("scenarios in {name}: {status}")),
+            Err(why) => complaints.push(why),
+        }
+    }
+    if complaints.is_empty() { Ok(Outcome::Passed) } else { Err(complaints.join("; ")) }
 }
 
 pub(crate) fn from_arguments(arguments: &[String]) -> CheckResult {
@@ -88,6 +101,9 @@ fn runner(peers: &Path, options: &Options) -> Command {
     }
     if let Some(filter) = &options.filter {
         runner.arg("--filter").arg(filter);
+    }
+    if let Some(part) = &options.part {
+        runner.arg("--part").arg(part);
     }
     runner
 }

@@ -72,7 +72,7 @@ pub use batch::{CipherJob, open_batch, seal_batch};
 pub use cbc::CbcCipher;
 pub use digest::{Digest, digest};
 pub use hash::{ct_eq, hmac_sha256, sha1, sha256};
-pub use iv::IvGenerator;
+pub use iv::{IV_RUN, IvGenerator};
 pub use key_exchange::{KeyExchange, KeyExchangeError, PendingKeyExchange};
 pub use packet::{CipherError, CipherShape, Frame, IvRule, Mac, PacketCipher};
 pub use prf::{Prf, TooLong, prf, prf_plus};

@@ -51,6 +51,8 @@ pub struct Arrived<'a, Id = ()> {
     pub sa: Id,
     /// The ESP packet, starting with its SPI; afterwards the payload.
     pub packet: PacketBuf<'a>,
+    /// The packet's full sequence number, once it was opened; 0 before.
+    pub sequence: u64,
     /// How it went; whatever it holds before is overwritten.
     pub result: Result<NextHeader, OpenError>,
 }
@@ -67,7 +69,7 @@ impl<'a, Id> Arrived<'a, Id> {
     /// A slot that waits for its turn, in a batch of several SAs.
     #[must_use]
     pub const fn of(sa: Id, packet: PacketBuf<'a>) -> Self {
-        Self { sa, packet, result: Ok(NextHeader::NONE) }
+        Self { sa, packet, sequence: 0, result: Ok(NextHeader::NONE) }
     }
 }
 
@@ -201,5 +203,6 @@ fn open_chunk<S: InboundSas + ?Sized>(sas: &mut S, chunk: &mut [Arrived<'_, S::I
     for ((slot, sequence), result) in checked.zip(results) {
         let Some(sa) = sas.inbound_sa_mut(slot.sa) else { continue };
         slot.result = sa.finish(sequence, &mut slot.packet, result.map_err(|_| OpenError::Forged));
+        slot.sequence = if slot.result.is_ok() { sequence } else { 0 };
     }
 }

@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 
 use ikebana_core::{EspSpi, SecureRandom};
 use ikebana_crypto::{
-    CipherError, CipherKeys, CipherShape, CryptoProvider, Frame, IvGenerator, IvRule, PacketCipher,
+    CipherError, CipherKeys, CipherShape, CryptoProvider, Frame, IV_RUN, IvGenerator, IvRule, PacketCipher,
 };
 
 use crate::buffer::PacketBuf;
@@ -98,7 +98,7 @@ impl SealKey {
             return Err(SealError::SequenceExhausted);
         }
         let layout = self.layout(packet)?;
-        self.frame(layout, sequence, packet, next)?;
+        self.frame(layout, sequence, packet, next, |iv| self.write_iv(iv, sequence))?;
         self.cipher.seal(self.cipher_frame(sequence, packet)).map_err(SealError::Cipher)
     }
 
@@ -121,13 +121,14 @@ impl SealKey {
         Ok(Layout { front, padding, back, text })
     }
 
-    /// Writes everything around the payload but the ICV.
+    /// Writes everything around the payload but the ICV. `write_iv` gets the IV's place.
     pub(crate) fn frame(
         &self,
         layout: Layout,
         sequence: u64,
         packet: &mut PacketBuf<'_>,
         next: NextHeader,
+        write_iv: impl FnOnce(&mut [u8]),
     ) -> Result<(), SealError> {
         let octets = packet.grow_back(layout.back).ok_or(SealError::Cipher(CipherError::Layout))?;
         let trailer = octets.get_mut(layout.text..).unwrap_or_default();
@@ -141,7 +142,7 @@ impl SealKey {
         let octets = packet.grow_front(layout.front).ok_or(SealError::Cipher(CipherError::Layout))?;
         ip::put(octets, 0, &self.spi.to_be_bytes());
         ip::put(octets, 4, &sequence::low(sequence).to_be_bytes());
-        self.write_iv(octets.get_mut(ESP_HEADER..layout.front).unwrap_or_default(), sequence);
+        write_iv(octets.get_mut(ESP_HEADER..layout.front).unwrap_or_default());
         Ok(())
     }
 
@@ -168,6 +169,32 @@ impl SealKey {
             }
             IvRule::Random => self.ivs.fill_at(u128::from(sequence), iv),
             IvRule::None => {}
+        }
+    }
+}
+
+/// IVs for the sequence numbers to come, made several at a time.
+#[derive(Default)]
+pub(crate) struct IvRun {
+    /// The first number; 0, which is no packet's, before the first run.
+    first: u64,
+    ivs: [[u8; 16]; IV_RUN],
+}
+
+impl IvRun {
+    /// As [`SealKey::write_iv`].
+    pub(crate) fn write(&mut self, key: &SealKey, iv: &mut [u8], sequence: u64) {
+        if key.shape.iv != IvRule::Random {
+            return key.write_iv(iv, sequence);
+        }
+        let behind = |first: u64| sequence.checked_sub(first).and_then(|at| usize::try_from(at).ok());
+        let mut at = behind(self.first).filter(|&at| self.first > 0 && at < IV_RUN);
+        if at.is_none() {
+            *self = Self { first: sequence, ivs: key.ivs.run_at(u128::from(sequence)) };
+            at = Some(0);
+        }
+        for (octet, &value) in iv.iter_mut().zip(at.and_then(|at| self.ivs.get(at)).into_iter().flatten()) {
+            *octet = value;
         }
     }
 }

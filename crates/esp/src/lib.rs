@@ -31,7 +31,7 @@
 //!     [192, 0, 2, 1].into(),
 //!     [198, 51, 100, 1].into(),
 //! );
-//! let provider = CryptoProvider::rust_crypto();
+//! let provider = CryptoProvider::fastest();
 //! let mut ours = OutboundSa::new(params(), &provider, &mut Rng)?;
 //! let mut theirs = InboundSa::new(params(), &provider)?;
 //!

@@ -13,7 +13,7 @@ use crate::buffer::PacketBuf;
 use crate::error::{NextHeader, SealError};
 use crate::icmp::TooBig;
 use crate::ip::{self, Chain, Family, IpHeader, UDP_HEADER};
-use crate::key::{Layout, SealKey};
+use crate::key::{IvRun, Layout, SealKey};
 use crate::outer::{self, OuterFields, OuterHeader};
 use crate::overhead::{ESP_HEADER, Overhead};
 use crate::params::{EspParams, Mode, OuterPolicy, SetupError, UdpPorts};
@@ -31,6 +31,7 @@ const RECENT: u64 = 1 << 20;
 /// or its [`UsageLimit`] are used up, every call fails until somebody installs another SA.
 pub struct OutboundSa {
     key: Arc<SealKey>,
+    ivs: IvRun,
     counter: SequenceCounter,
     overhead: Overhead,
     mode: Mode,
@@ -64,6 +65,7 @@ impl OutboundSa {
         let overhead = params.check()?;
         let usage = params.suite.encryption.map_or(UsageLimit::NONE, |cipher| UsageLimit::of(cipher.id));
         Ok(Self {
+            ivs: IvRun::default(),
             key: Arc::new(SealKey::new(&params, provider, rng)?),
             counter: SequenceCounter::new(params.suite.esn),
             overhead,
@@ -356,7 +358,8 @@ impl OutboundSa {
             return Err(self.failed(SealError::UsageExhausted));
         }
         let sequence = self.reserve(1)?.start;
-        match self.key.frame(layout, sequence, packet, next) {
+        let write_iv = |iv: &mut [u8]| self.ivs.write(&self.key, iv, sequence);
+        match self.key.frame(layout, sequence, packet, next, write_iv) {
             Ok(()) => Ok((sequence, layout)),
             Err(error) => Err(self.failed(error)),
         }

@@ -15,7 +15,10 @@
 mod common;
 
 use common::{SUITES, inbound, outbound, params, suite, with_room};
-use ikebana_esp::{Arrived, Family, Mode, NextHeader, Outgoing, PacketBuf};
+use ikebana_esp::{
+    Arrived, Family, InboundSa, Mode, NextHeader, OpenError, OutboundSa, Outgoing, PacketBuf, SealError,
+    open_batch, seal_batch,
+};
 use proptest::prelude::*;
 
 proptest! {
@@ -114,4 +117,79 @@ proptest! {
         prop_assert_eq!(single.stats(), batch.stats());
         prop_assert_eq!(single.highest_sequence(), batch.highest_sequence());
     }
+
+    #[test]
+    fn a_batch_of_many_sas_is_what_each_sa_does_alone(
+        suites in proptest::collection::vec((proptest::sample::select(&SUITES[..]), any::<bool>()), 1..9),
+        packets in proptest::collection::vec((any::<prop::sample::Index>(), 0usize..1500), 0..80),
+        damaged in any::<prop::sample::Index>(),
+    ) {
+        let made = |at: usize| params(suite(suites[at].0, suites[at].1), Mode::Tunnel, false, Family::V4);
+        let of_sa = |index: &prop::sample::Index| index.index(suites.len());
+        let mut alone: Vec<OutboundSa> = (0..suites.len()).map(|at| outbound(made(at))).collect();
+        let mut together: Vec<OutboundSa> = (0..suites.len()).map(|at| outbound(made(at))).collect();
+        let mut buffers: Vec<_> =
+            packets.iter().map(|&(_, length)| with_room(&common::data(length))).collect();
+        let wires: Vec<Vec<u8>> = buffers.clone().into_iter().zip(&packets).map(|((mut bytes, range), (index, _))| {
+            let mut packet = PacketBuf::new(&mut bytes, range).unwrap();
+            alone[of_sa(index)].seal(&mut packet, NextHeader::IPV4).unwrap();
+            packet.payload().to_vec()
+        }).collect();
+        let mut slots: Vec<_> = buffers.iter_mut().zip(&packets).map(|((bytes, range), (index, _))| {
+            let packet = PacketBuf::new(bytes, range.clone()).unwrap();
+            Outgoing::of(of_sa(index), packet, NextHeader::IPV4)
+        }).collect();
+        seal_batch(&mut together[..], &mut slots);
+        for (slot, wire) in slots.iter().zip(&wires) {
+            prop_assert_eq!(slot.result, Ok(()));
+            prop_assert_eq!(slot.packet.payload(), &wire[..]);
+        }
+
+        let mut received = wires.clone();
+        let damaged = (!received.is_empty()).then(|| damaged.index(received.len()));
+        if let Some(at) = damaged {
+            *received[at].last_mut().unwrap() ^= 1;
+        }
+        let mut receivers: Vec<InboundSa> = (0..suites.len()).map(|at| inbound(made(at))).collect();
+        let mut slots: Vec<_> = received.iter_mut().zip(&packets)
+            .map(|(bytes, (index, _))| Arrived::of(of_sa(index), PacketBuf::full(bytes)))
+            .collect();
+        open_batch(&mut receivers[..], &mut slots);
+        let mut expected_sequence = vec![0; suites.len()];
+        for (at, (slot, (index, length))) in slots.iter().zip(&packets).enumerate() {
+            expected_sequence[of_sa(index)] += 1;
+            if damaged == Some(at) {
+                prop_assert_eq!(slot.result, Err(OpenError::Forged));
+                prop_assert_eq!(slot.sequence, 0);
+            } else {
+                prop_assert_eq!(slot.result, Ok(NextHeader::IPV4));
+                prop_assert_eq!(slot.packet.payload(), &common::data(*length)[..]);
+                prop_assert_eq!(slot.sequence, expected_sequence[of_sa(index)]);
+            }
+        }
+        for (alone, together) in alone.iter().zip(&together) {
+            prop_assert_eq!(alone.stats(), together.stats());
+        }
+    }
+}
+
+#[test]
+fn a_name_that_no_sa_has_is_an_error_of_its_slot_alone() {
+    let made = || params(suite("aes128-sha1", false), Mode::Tunnel, false, Family::V4);
+    let (mut senders, mut receivers) = ([outbound(made())], [inbound(made())]);
+    let mut buffers = [with_room(&common::data(40)), with_room(&common::data(40))];
+    let mut slots: Vec<_> = buffers
+        .iter_mut()
+        .enumerate()
+        .map(|(at, (bytes, range))| {
+            Outgoing::of(at, PacketBuf::new(bytes, range.clone()).unwrap(), NextHeader::IPV4)
+        })
+        .collect();
+    seal_batch(&mut senders[..], &mut slots);
+    assert_eq!([slots[0].result, slots[1].result], [Ok(()), Err(SealError::NoSa)]);
+    let mut wires = [slots[0].packet.payload().to_vec(), slots[0].packet.payload().to_vec()];
+    let mut slots: Vec<_> =
+        wires.iter_mut().enumerate().map(|(at, bytes)| Arrived::of(at, PacketBuf::full(bytes))).collect();
+    open_batch(&mut receivers[..], &mut slots);
+    assert_eq!([slots[0].result, slots[1].result], [Ok(NextHeader::IPV4), Err(OpenError::NoSa)]);
 }

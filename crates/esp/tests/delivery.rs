@@ -156,7 +156,7 @@ fn forge_trailer(sender: &mut ikebana_esp::OutboundSa, text: &[u8]) -> Vec<u8> {
     let suite = keys.suite;
     let cipher_keys =
         CipherKeys { encryption: keys.encryption_key.expose(), integrity: keys.integrity_key.expose() };
-    CryptoProvider::rust_crypto()
+    CryptoProvider::fastest()
         .packet_cipher(suite.encryption.unwrap(), suite.integrity, &cipher_keys)
         .unwrap()
         .seal(Frame { bytes: &mut bytes, header_len: 8, esn_high: None })

@@ -76,7 +76,7 @@ fn no_iv_and_no_number_is_ever_used_twice() {
 #[test]
 fn cbc_ivs_look_nothing_like_the_sequence_and_differ_between_sas() {
     let made = || params(suite("aes128-sha1", false), Mode::Tunnel, false, Family::V4);
-    let provider = CryptoProvider::rust_crypto();
+    let provider = CryptoProvider::fastest();
     let mut first = OutboundSa::new(made(), &provider, &mut SeededRng::new(1)).unwrap();
     let mut second = OutboundSa::new(made(), &provider, &mut SeededRng::new(2)).unwrap();
     let (first, second) = (seal_one(&mut first).unwrap(), seal_one(&mut second).unwrap());
@@ -317,7 +317,7 @@ fn a_moved_peer_gets_packets_at_its_new_address() {
 
 #[test]
 fn parameters_that_do_not_fit_are_errors_that_name_both_sides() {
-    let provider = CryptoProvider::rust_crypto();
+    let provider = CryptoProvider::fastest();
     let gcm = || params(suite("aes128gcm16", false), Mode::Tunnel, false, Family::V4);
     let error = |made| InboundSa::new(made, &provider).err().unwrap();
 

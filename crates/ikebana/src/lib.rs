@@ -37,7 +37,7 @@
 //!     ).unwrap();
 //!     let mut engine = Engine::new(
 //!         EngineConfig::default(),
-//!         Arc::new(CryptoProvider::rust_crypto()),
+//!         Arc::new(CryptoProvider::fastest()),
 //!         Box::new(ikebana_testkit::SeededRng::new(me)), // in production, the operating system's
 //!         Box::new(ShardedSpis::unsharded()),
 //!     );

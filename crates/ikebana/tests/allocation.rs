@@ -88,7 +88,7 @@ fn back(path: Path) -> Path {
 /// Two engines with an established tunnel.
 fn engines(suite: &str, encapsulation: Encapsulation) -> [Engine; 2] {
     let mut engines = [0, 1].map(|host| {
-        let provider = Arc::new(CryptoProvider::rust_crypto());
+        let provider = Arc::new(CryptoProvider::fastest());
         let rng = Box::new(SeededRng::new(host as u64));
         let spis = Box::new(ShardedSpis::unsharded());
         let mut engine = Engine::new(EngineConfig::default(), provider, rng, spis);

@@ -87,7 +87,7 @@
 //!     };
 //!     Endpoint::new(
 //!         Arc::new(EndpointConfig { listeners: vec![listener], ..EndpointConfig::default() }),
-//!         Arc::new(CryptoProvider::rust_crypto()),
+//!         Arc::new(CryptoProvider::fastest()),
 //!         Box::new(YourRandomness::new(seed)),
 //!         Box::new(ikebana_core::spi::ShardedSpis::unsharded()),
 //!     )

@@ -157,7 +157,7 @@ struct Host {
 fn endpoint(listeners: Vec<Listener>) -> Endpoint {
     Endpoint::new(
         Arc::new(EndpointConfig { listeners, ..EndpointConfig::default() }),
-        Arc::new(CryptoProvider::rust_crypto()),
+        Arc::new(CryptoProvider::fastest()),
         Box::new(OsRandom),
         Box::new(ShardedSpis::unsharded()),
     )

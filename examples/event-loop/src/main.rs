@@ -82,7 +82,7 @@ impl Node {
         let mut socket = UdpSocket::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
         poll.registry().register(&mut socket, token, Interest::READABLE)?;
         let config = EngineConfig { nat_t_port: socket.local_addr()?.port(), ..EngineConfig::default() };
-        let provider = Arc::new(CryptoProvider::rust_crypto());
+        let provider = Arc::new(CryptoProvider::fastest());
         let spis = Box::new(ShardedSpis::unsharded());
         let engine = Engine::new(config, provider, Box::new(OsRandom), spis);
         Ok(Self { name, engine, socket, tunnel: None, delivered: false })

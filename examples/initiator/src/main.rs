@@ -63,7 +63,7 @@ fn main() -> Result<()> {
 
     let mut endpoint = Endpoint::new(
         Arc::new(EndpointConfig::default()),
-        Arc::new(CryptoProvider::rust_crypto()),
+        Arc::new(CryptoProvider::fastest()),
         Box::new(OsRandom),
         Box::new(ShardedSpis::unsharded()),
     );

@@ -20,6 +20,7 @@ mod wait;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::str::FromStr;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
@@ -105,6 +106,29 @@ struct Selection {
     /// Only scenarios whose name contains this text.
     #[arg(long, default_value = "")]
     filter: String,
+    /// Only this share of the scenarios, as in "1/3". Several runs, each with its share, can go on at a time.
+    #[arg(long, default_value = "1/1")]
+    part: Part,
+}
+
+/// One of several shares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Part {
+    /// From 0.
+    index: usize,
+    of: usize,
+}
+
+impl FromStr for Part {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (number, of) = text.split_once('/').ok_or("a share looks like 1/3")?;
+        let parse = |text: &str| text.parse::<usize>().map_err(|error| format!("{text:?}: {error}"));
+        let (number, of) = (parse(number)?, parse(of)?);
+        let index = number.checked_sub(1).filter(|&index| index < of);
+        Ok(Self { index: index.ok_or("the first number is at least 1 and at most the second")?, of })
+    }
 }
 
 impl Selection {
@@ -116,6 +140,9 @@ impl Selection {
         if scenarios.is_empty() {
             bail!("no scenario's name contains {:?}", self.filter);
         }
+        // Neighbours are alike and take alike long, so dealing them out shares the time.
+        let mut at = 0..;
+        scenarios.retain(|_| at.next().is_some_and(|at: usize| at % self.part.of == self.part.index));
         Ok(scenarios)
     }
 }
@@ -175,4 +202,18 @@ fn run(selection: &Selection, self_check: bool, keep: bool) -> Result<ExitCode> 
 
 fn absolute(path: &Path) -> Result<PathBuf> {
     path.canonicalize().with_context(|| format!("our gateway's binary {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_are_counted_from_one() {
+        assert_eq!("1/1".parse(), Ok(Part { index: 0, of: 1 }));
+        assert_eq!("3/3".parse(), Ok(Part { index: 2, of: 3 }));
+        for wrong in ["", "1", "0/2", "3/2", "1/0", "a/2", "1/-2"] {
+            assert!(wrong.parse::<Part>().is_err(), "{wrong}");
+        }
+    }
 }

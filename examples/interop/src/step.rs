@@ -69,6 +69,10 @@ pub(crate) enum Step {
     FloodEnd {
         #[serde(default)]
         max_lost: u32,
+        /// The peer answers a rekey before its kernel knows the new SA, so a request may be ahead of it. What the
+        /// peer's kernel says it dropped for want of an SA is the peer's loss then.
+        #[serde(default)]
+        peer_answers_early: bool,
     },
     /// One end rekeys, and both ends come to have other SPIs and no SA too many.
     Rekey {

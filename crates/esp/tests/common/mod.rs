@@ -88,7 +88,7 @@ pub(crate) fn ports() -> UdpPorts {
 
 /// Parameters with keys made from the suite alone, so that both directions agree.
 pub(crate) fn params(suite: ChildSuite, mode: Mode, in_udp: bool, outer: Family) -> EspParams {
-    let needed = CryptoProvider::rust_crypto().key_lengths(suite.encryption, suite.integrity).unwrap();
+    let needed = CryptoProvider::fastest().key_lengths(suite.encryption, suite.integrity).unwrap();
     let key = |length: usize, salt: u8| Secret::new((0..length).map(|i| i as u8 ^ salt).collect());
     let (source, destination) = outer_addresses(outer);
     EspParams {
@@ -105,11 +105,11 @@ pub(crate) fn params(suite: ChildSuite, mode: Mode, in_udp: bool, outer: Family)
 }
 
 pub(crate) fn outbound(params: EspParams) -> OutboundSa {
-    OutboundSa::new(params, &CryptoProvider::rust_crypto(), &mut SeededRng::new(7)).unwrap()
+    OutboundSa::new(params, &CryptoProvider::fastest(), &mut SeededRng::new(7)).unwrap()
 }
 
 pub(crate) fn inbound(params: EspParams) -> InboundSa {
-    InboundSa::new(params, &CryptoProvider::rust_crypto()).unwrap()
+    InboundSa::new(params, &CryptoProvider::fastest()).unwrap()
 }
 
 /// Both directions of a tunnel over IPv4.

@@ -3,11 +3,16 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
+use arrayvec::ArrayVec;
 use ikebana_core::Instant;
-use ikebana_esp::{MAX_TOO_BIG, PacketBuf, SealError, inner_flow, packet_too_big};
-use ikebana_sa_database::{Decision, DiscardReason, OutboundId};
+use ikebana_esp::{
+    MAX_TOO_BIG, OutboundSa, OutboundSas, Outgoing, PacketBuf, Prepared, SealError, inner_flow,
+    packet_too_big, seal_batch,
+};
+use ikebana_sa_database::{Decision, DiscardReason, OutboundId, SaDatabase};
 
 use super::event::{DropCause, Leaving, LeavingFate, Output, Sending};
+use super::install::{InboundObject, OutboundObject};
 use super::tunnel::Activity;
 use super::{Engine, TunnelId};
 
@@ -17,28 +22,102 @@ const ROOM: usize = 128;
 /// Packets longer than this do not wait.
 const LONGEST_WAITING: usize = 9_216;
 
+/// Packets that are sealed together.
+const BATCH: usize = 32;
+
+/// What is to happen to a packet from the inner side.
+enum Admission {
+    Decided(LeavingFate),
+    Seal(Admitted),
+}
+
+/// A packet that is ready to be sealed.
+struct Admitted {
+    id: OutboundId,
+    prepared: Prepared,
+    carried_in_fragments: bool,
+}
+
+/// Packets that wait for the rest of their batch, each with its place in the caller's.
+#[derive(Default)]
+struct Staged<'a> {
+    jobs: ArrayVec<Outgoing<'a, OutboundId>, BATCH>,
+    places: ArrayVec<(usize, Admitted), BATCH>,
+}
+
+/// The database, as a batch wants its SAs.
+struct OutboundTable<'a>(&'a mut SaDatabase<InboundObject, OutboundObject>);
+
+impl OutboundSas for OutboundTable<'_> {
+    type Id = OutboundId;
+    fn outbound_sa(&self, id: OutboundId) -> Option<&OutboundSa> {
+        self.0.outbound_ref(id).map(|object| &object.sa)
+    }
+    fn outbound_sa_mut(&mut self, id: OutboundId) -> Option<&mut OutboundSa> {
+        self.0.outbound_mut(id).map(|object| &mut object.sa)
+    }
+}
+
 impl Engine {
     /// Takes in IP packets from the inner side, and seals them in place. Each packet's fate is written beside
     /// it. Buffers need the room that sealing takes: [`Overhead::headroom`](ikebana_esp::Overhead::headroom) in
     /// front and [`Overhead::tailroom`](ikebana_esp::Overhead::tailroom) behind; 64 octets each are enough for
     /// every suite.
+    ///
+    /// The more packets in one call the better: they are sealed together, whichever tunnels they belong to.
     pub fn handle_packets(&mut self, now: Instant, batch: &mut [Leaving<'_>]) {
         self.advance_clock(now);
-        for leaving in &mut *batch {
-            leaving.fate = self.leave(&mut leaving.packet);
-            if let LeavingFate::Dropped(cause) = leaving.fate {
-                self.drops.count(cause);
+        let mut staged = Staged::default();
+        for chunk in batch.chunks_mut(BATCH) {
+            for (place, leaving) in chunk.iter_mut().enumerate() {
+                match self.admit(&mut leaving.packet) {
+                    Admission::Decided(fate) => leaving.fate = fate,
+                    Admission::Seal(how) => {
+                        let packet = core::mem::replace(&mut leaving.packet, PacketBuf::full(&mut []));
+                        staged.jobs.push(Outgoing::of(how.id, packet, how.prepared.next));
+                        staged.places.push((place, how));
+                    }
+                }
+            }
+            seal_batch(&mut OutboundTable(&mut self.database), &mut staged.jobs);
+            for (job, (place, how)) in staged.jobs.drain(..).zip(staged.places.drain(..)) {
+                let Some(leaving) = chunk.get_mut(place) else { continue };
+                leaving.packet = job.packet;
+                leaving.fate = self.sealed(how, job.result);
+            }
+            for leaving in chunk {
+                if let LeavingFate::Dropped(cause) = leaving.fate {
+                    self.drops.count(cause);
+                }
             }
         }
         self.settle();
     }
 
+    /// Sends one packet on its way.
     fn leave(&mut self, packet: &mut PacketBuf<'_>) -> LeavingFate {
+        match self.admit(packet) {
+            Admission::Decided(fate) => fate,
+            Admission::Seal(how) => {
+                let result = match self.database.outbound_mut(how.id) {
+                    Some(object) => object.sa.seal(packet, how.prepared.next),
+                    None => Err(SealError::NoSa),
+                };
+                self.sealed(how, result)
+            }
+        }
+    }
+
+    /// Decides what is to happen to a packet, and makes one that is to be protected ready for that.
+    fn admit(&mut self, packet: &mut PacketBuf<'_>) -> Admission {
         let Ok(flow) = inner_flow(packet.payload()) else {
-            return LeavingFate::Dropped(DropCause::NotIp);
+            return Admission::Decided(LeavingFate::Dropped(DropCause::NotIp));
         };
-        match self.database.outbound(self.now, &flow.outbound()) {
-            Decision::Protect(id) => self.seal(id, packet),
+        let fate = match self.database.outbound(self.now, &flow.outbound()) {
+            Decision::Protect(id) => match self.prepare(id, packet) {
+                Ok(how) => return Admission::Seal(how),
+                Err(cause) => LeavingFate::Dropped(cause),
+            },
             Decision::Bypass => LeavingFate::Clear,
             Decision::Discard(reason) => LeavingFate::Dropped(match reason {
                 DiscardReason::Policy | DiscardReason::MustBeProtected => DropCause::Policy,
@@ -46,33 +125,38 @@ impl Engine {
                 DiscardReason::NoSa => DropCause::TunnelDown,
             }),
             Decision::Acquire { tunnel, first, .. } => self.keep(TunnelId(tunnel.0), packet.payload(), first),
-        }
+        };
+        Admission::Decided(fate)
     }
 
-    fn seal(&mut self, id: OutboundId, packet: &mut PacketBuf<'_>) -> LeavingFate {
+    /// Checks a packet's size, counts it against its SA's lifetime and makes it ready to be sealed.
+    fn prepare(&mut self, id: OutboundId, packet: &mut PacketBuf<'_>) -> Result<Admitted, DropCause> {
         let length = packet.len();
-        let Some(object) = self.database.outbound_ref(id) else {
-            return LeavingFate::Dropped(DropCause::TunnelDown);
-        };
-        let mtu = object.inner_mtu;
+        let mtu = self.database.outbound_ref(id).ok_or(DropCause::TunnelDown)?.inner_mtu;
         let too_big = length > mtu && mtu > 0;
         if too_big && self.must_not_be_fragmented(packet.payload(), mtu) {
-            return LeavingFate::Dropped(DropCause::TooBig);
+            return Err(DropCause::TooBig);
         }
         let carried_in_fragments = too_big && is_ipv6(packet.payload());
         let octets = u64::try_from(length).unwrap_or(u64::MAX);
-        if self.database.account(self.now, id, 1, octets).is_err() {
-            return LeavingFate::Dropped(DropCause::Expired);
-        }
-        let Some(object) = self.database.outbound_mut(id) else {
+        self.database.account(self.now, id, 1, octets).map_err(|_| DropCause::Expired)?;
+        let object = self.database.outbound_mut(id).ok_or(DropCause::TunnelDown)?;
+        let prepared = object.sa.prepare(packet).map_err(|_| DropCause::NotSealed)?;
+        Ok(Admitted { id, prepared, carried_in_fragments })
+    }
+
+    /// What becomes of a packet that was sealed, or could not be.
+    fn sealed(&mut self, how: Admitted, result: Result<(), SealError>) -> LeavingFate {
+        let Some(object) = self.database.outbound_ref(how.id) else {
             return LeavingFate::Dropped(DropCause::TunnelDown);
         };
-        match object.sa.encapsulate(packet) {
-            Ok(outer) => LeavingFate::Send(Sending {
+        let outer = how.prepared.outer;
+        match result {
+            Ok(()) => LeavingFate::Send(Sending {
                 path: object.path,
                 in_udp: object.in_udp,
                 tos: outer.tos,
-                dont_fragment: outer.dont_fragment && !carried_in_fragments,
+                dont_fragment: outer.dont_fragment && !how.carried_in_fragments,
             }),
             Err(SealError::SequenceExhausted | SealError::UsageExhausted) => {
                 let child = object.child;

@@ -2,27 +2,106 @@
 
 use core::time::Duration;
 
+use arrayvec::ArrayVec;
 use ikebana_core::datagram::{Carried, classify};
 use ikebana_core::{Datagram, EspSpi, Instant, Path};
-use ikebana_esp::{Delivered, PacketBuf, ReceivedOuter, inner_flow};
+use ikebana_esp::{
+    Arrived, Delivered, InboundSa, InboundSas, PacketBuf, ReceivedOuter, inner_flow, open_batch,
+};
 use ikebana_ike::ChildSignal;
-use ikebana_sa_database::{InboundId, SaProtocol};
+use ikebana_sa_database::{InboundId, SaDatabase, SaProtocol};
 
 use super::Engine;
 use super::event::{ArrivalFate, Arriving, DropCause, Port};
-use super::install::inbound_flow;
+use super::install::{InboundObject, OutboundObject, inbound_flow};
 
 /// How often the endpoint is told that a peer lives: enough for liveness, and little work.
 const TELL_EVERY: Duration = Duration::from_secs(1);
+
+/// Packets that are opened together.
+const BATCH: usize = 32;
+
+/// Packets that wait for the rest of their batch, each with its place in the caller's.
+#[derive(Default)]
+struct Staged<'a> {
+    jobs: ArrayVec<Arrived<'a, InboundId>, BATCH>,
+    places: ArrayVec<usize, BATCH>,
+}
+
+/// The database, as a batch wants its SAs.
+struct InboundTable<'a>(&'a mut SaDatabase<InboundObject, OutboundObject>);
+
+impl InboundSas for InboundTable<'_> {
+    type Id = InboundId;
+    fn inbound_sa(&self, id: InboundId) -> Option<&InboundSa> {
+        self.0.inbound_ref(id).map(|object| &object.sa)
+    }
+    fn inbound_sa_mut(&mut self, id: InboundId) -> Option<&mut InboundSa> {
+        self.0.inbound_mut(id).map(|object| &mut object.sa)
+    }
+}
+
+/// Who is to have a datagram.
+enum Door {
+    Ike,
+    Esp(EspSpi),
+    None(DropCause),
+}
+
+fn sort(arriving: &Arriving<'_>) -> Door {
+    if arriving.port == Port::Ike {
+        return Door::Ike;
+    }
+    match classify(arriving.packet.payload()) {
+        Carried::Esp(spi, _) => Door::Esp(spi),
+        Carried::Ike(_) if arriving.port == Port::Shared => Door::Ike,
+        Carried::Keepalive if arriving.port == Port::Shared => Door::None(DropCause::Idle),
+        Carried::Ike(_) | Carried::Keepalive | Carried::Unknown => Door::None(DropCause::NotIpsec),
+    }
+}
+
+/// The path of a datagram that came in UDP; ports mean nothing elsewhere.
+fn udp_path(arriving: &Arriving<'_>) -> Option<Path> {
+    (arriving.port != Port::Esp).then_some(arriving.path)
+}
 
 impl Engine {
     /// Takes in datagrams from the network, and opens those that hold a packet in place. Each datagram's fate
     /// is written beside it. Transport mode needs room in front of each, for the IP header that it puts back: 40
     /// octets are enough.
+    ///
+    /// The more datagrams in one call the better: their packets are opened together, whichever tunnels they
+    /// belong to.
     pub fn handle_datagrams(&mut self, now: Instant, batch: &mut [Arriving<'_>]) {
         self.advance_clock(now);
-        for arriving in &mut *batch {
-            arriving.fate = self.arrive(arriving);
+        let mut staged = Staged::default();
+        for place in 0..batch.len() {
+            let Some(arriving) = batch.get_mut(place) else { continue };
+            match sort(arriving) {
+                Door::Ike => {
+                    // What came before it is done before it.
+                    self.open_staged(&mut staged, batch);
+                    if let Some(arriving) = batch.get_mut(place) {
+                        arriving.fate = self.take_ike(arriving);
+                    }
+                }
+                Door::Esp(spi) => match self.database.inbound(SaProtocol::Esp, spi) {
+                    Some(id) => {
+                        let packet = core::mem::replace(&mut arriving.packet, PacketBuf::full(&mut []));
+                        staged.jobs.push(Arrived::of(id, packet));
+                        staged.places.push(place);
+                        if staged.jobs.is_full() {
+                            self.open_staged(&mut staged, batch);
+                        }
+                    }
+                    // It may be ahead of its SA.
+                    None => arriving.fate = self.keep_early(spi, arriving, udp_path(arriving)),
+                },
+                Door::None(cause) => arriving.fate = ArrivalFate::Dropped(cause),
+            }
+        }
+        self.open_staged(&mut staged, batch);
+        for arriving in batch {
             if let ArrivalFate::Dropped(cause) = arriving.fate {
                 self.drops.count(cause);
             }
@@ -30,28 +109,14 @@ impl Engine {
         self.settle();
     }
 
-    fn arrive(&mut self, arriving: &mut Arriving<'_>) -> ArrivalFate {
-        let path = arriving.path;
-        match arriving.port {
-            Port::Ike => self.take_ike(path, false, arriving.packet.payload()),
-            Port::Shared => match classify(arriving.packet.payload()) {
-                Carried::Ike(octets) => self.take_ike(path, true, octets),
-                Carried::Esp(spi, _) => self.take_esp(spi, Some(path), arriving),
-                Carried::Keepalive => ArrivalFate::Dropped(DropCause::Idle),
-                Carried::Unknown => ArrivalFate::Dropped(DropCause::NotIpsec),
-            },
-            Port::Esp => match classify(arriving.packet.payload()) {
-                Carried::Esp(spi, _) => self.take_esp(spi, None, arriving),
-                Carried::Ike(_) | Carried::Keepalive | Carried::Unknown => {
-                    ArrivalFate::Dropped(DropCause::NotIpsec)
-                }
-            },
-        }
-    }
-
-    fn take_ike(&mut self, path: Path, encapsulated: bool, octets: &[u8]) -> ArrivalFate {
+    fn take_ike(&mut self, arriving: &Arriving<'_>) -> ArrivalFate {
         self.refresh_listeners();
-        let datagram = Datagram { path, encapsulated, octets };
+        let payload = arriving.packet.payload();
+        let (encapsulated, octets) = match (arriving.port, classify(payload)) {
+            (Port::Shared, Carried::Ike(octets)) => (true, octets),
+            (Port::Shared | Port::Ike | Port::Esp, _) => (false, payload),
+        };
+        let datagram = Datagram { path: arriving.path, encapsulated, octets };
         let fate = match self.ike.handle_datagram(self.now, datagram) {
             Ok(()) => ArrivalFate::Consumed,
             Err(_) => ArrivalFate::Dropped(DropCause::Ike),
@@ -61,16 +126,17 @@ impl Engine {
         fate
     }
 
-    /// Opens a packet, or keeps it for a moment if it is ahead of its SA.
-    fn take_esp(&mut self, spi: EspSpi, udp: Option<Path>, arriving: &mut Arriving<'_>) -> ArrivalFate {
-        let fate = self.open(spi, udp, arriving.tos, &mut arriving.packet);
-        if fate == ArrivalFate::Dropped(DropCause::NoInboundSa) {
-            return self.keep_early(spi, arriving, udp);
+    /// Opens what waits for the rest of its batch.
+    fn open_staged<'a>(&mut self, staged: &mut Staged<'a>, batch: &mut [Arriving<'a>]) {
+        open_batch(&mut InboundTable(&mut self.database), &mut staged.jobs);
+        for (mut job, place) in staged.jobs.drain(..).zip(staged.places.drain(..)) {
+            let Some(arriving) = batch.get_mut(place) else { continue };
+            arriving.fate = self.opened(&mut job, udp_path(arriving), arriving.tos);
+            arriving.packet = job.packet;
         }
-        fate
     }
 
-    /// Opens a packet. `udp` is the path of one that came in UDP.
+    /// Opens one packet. `udp` is the path of one that came in UDP.
     pub(super) fn open(
         &mut self,
         spi: EspSpi,
@@ -81,18 +147,33 @@ impl Engine {
         let Some(id) = self.database.inbound(SaProtocol::Esp, spi) else {
             return ArrivalFate::Dropped(DropCause::NoInboundSa);
         };
+        let mut job = [Arrived::of(id, core::mem::replace(packet, PacketBuf::full(&mut [])))];
+        open_batch(&mut InboundTable(&mut self.database), &mut job);
+        let [mut job] = job;
+        let fate = self.opened(&mut job, udp, tos);
+        *packet = job.packet;
+        fate
+    }
+
+    /// What becomes of a packet that was opened, or could not be.
+    fn opened(
+        &mut self,
+        job: &mut Arrived<'_, InboundId>,
+        udp: Option<Path>,
+        tos: Option<u8>,
+    ) -> ArrivalFate {
+        let (id, packet) = (job.sa, &mut job.packet);
         let Some(object) = self.database.inbound_mut(id) else {
             return ArrivalFate::Dropped(DropCause::NoInboundSa);
         };
-        let outer = ReceivedOuter { tos, ttl: None };
-        let newest = object.sa.highest_sequence();
-        let Ok(delivered) = object.sa.decapsulate(packet, outer) else {
-            return ArrivalFate::Dropped(DropCause::NotOpened);
-        };
-        let newer = object.sa.highest_sequence() > newest;
-        self.tell_endpoint(id, udp.filter(|_| newer));
-        if delivered == Delivered::Dummy {
-            return ArrivalFate::Dropped(DropCause::Idle);
+        let Ok(next) = job.result else { return ArrivalFate::Dropped(DropCause::NotOpened) };
+        let newest = job.sequence == object.sa.highest_sequence();
+        let delivered = object.sa.deliver(packet, next, ReceivedOuter { tos, ttl: None });
+        self.tell_endpoint(id, udp.filter(|_| newest));
+        match delivered {
+            Ok(Delivered::Packet) => {}
+            Ok(Delivered::Dummy) => return ArrivalFate::Dropped(DropCause::Idle),
+            Err(_) => return ArrivalFate::Dropped(DropCause::NotOpened),
         }
         let octets = u64::try_from(packet.len()).unwrap_or(u64::MAX);
         if self.database.account(self.now, id, 1, octets).is_err() {

@@ -117,7 +117,7 @@ fn aggressive_mode_is_not_answered_unless_a_tunnel_is_for_it() {
 #[test]
 fn an_engine_that_was_not_given_ikev1_refuses_its_tunnels() {
     use ikebana::core::{Instant, spi::ShardedSpis};
-    let provider = std::sync::Arc::new(ikebana::crypto::CryptoProvider::rust_crypto());
+    let provider = std::sync::Arc::new(ikebana::crypto::CryptoProvider::fastest());
     let (rng, spis) = (Box::new(SeededRng::new(1)), Box::new(ShardedSpis::unsharded()));
     let mut engine = ikebana::Engine::new(ikebana::EngineConfig::default(), provider, rng, spis);
     let refused = engine.add_tunnel(Instant::ZERO, old(0, 1, Phase1Mode::Main));

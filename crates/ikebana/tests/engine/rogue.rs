@@ -39,7 +39,7 @@ impl Credentials for Key {
 impl Rogue {
     /// Connects to host 0 of `world` as `config` says.
     pub(crate) fn connect(world: &mut World, config: TunnelConfig) -> Self {
-        let provider = Arc::new(CryptoProvider::rust_crypto());
+        let provider = Arc::new(CryptoProvider::fastest());
         let rng = Box::new(SeededRng::new(99));
         let spis = Box::new(ShardedSpis::unsharded());
         let endpoint = Endpoint::new(Arc::new(EndpointConfig::default()), provider, rng, spis);
@@ -73,7 +73,7 @@ impl Rogue {
                 let [source, destination] = [self.path.local.ip(), self.path.remote.ip()];
                 let keys = [params.keys.encryption, params.keys.integrity];
                 let esp = EspParams::tunnel(params.spi, params.suite, keys, source, destination);
-                let provider = CryptoProvider::rust_crypto();
+                let provider = CryptoProvider::fastest();
                 self.sa = Some(OutboundSa::new(esp, &provider, &mut SeededRng::new(1)).unwrap());
             }
             Output::Event(_) => {}

@@ -125,7 +125,7 @@ impl World {
     pub(crate) fn engine(&mut self, config: EngineConfig) -> Engine {
         self.engines += 1;
         let rng = Box::new(SeededRng::new(self.seed.wrapping_mul(1_000).wrapping_add(self.engines)));
-        let provider = Arc::new(CryptoProvider::rust_crypto());
+        let provider = Arc::new(CryptoProvider::fastest());
         // A stream of its own; which version is spoken is the tunnels' to say.
         let more =
             Box::new(SeededRng::new(u64::MAX - self.seed.wrapping_mul(1_000).wrapping_add(self.engines)));

@@ -186,9 +186,7 @@ fn cipher(
     let encryption = encryption_of(encryption, encryption_key.len(), icv_octets)?;
     let keys = CipherKeys { encryption: encryption_key.expose(), integrity: integrity_key.expose() };
     let integrity = integrity.filter(|_| !encryption.is_aead());
-    CryptoProvider::rust_crypto()
-        .packet_cipher(encryption, integrity, &keys)
-        .map_err(|error| error.to_string())
+    CryptoProvider::fastest().packet_cipher(encryption, integrity, &keys).map_err(|error| error.to_string())
 }
 
 /// Wireshark's names in capitals, without the RFC in brackets behind them.

@@ -43,7 +43,7 @@ impl Node {
     /// An engine that sends and receives through `sockets`.
     #[must_use]
     pub fn new(config: EngineConfig, sockets: Sockets) -> Self {
-        let provider = Arc::new(CryptoProvider::rust_crypto());
+        let provider = Arc::new(CryptoProvider::fastest());
         let spis = || Box::new(ShardedSpis::unsharded());
         let engine = Engine::new(config, provider, Box::new(OsRandom), spis());
         Self {

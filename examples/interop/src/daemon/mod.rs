@@ -6,7 +6,7 @@ mod libreswan;
 mod openiked;
 mod sections;
 mod vpnc;
-mod xfrm;
+pub(crate) mod xfrm;
 
 use std::path::PathBuf;
 

@@ -24,6 +24,12 @@ pub(crate) fn children(output: &str, local: &str) -> Vec<ChildSa> {
     children
 }
 
+/// Parses `/proc/net/xfrm_stat`: packets without an SA.
+pub(crate) fn dropped_without_sa(statistics: &str) -> Option<u64> {
+    let line = statistics.lines().find(|line| line.starts_with("XfrmInNoStates"))?;
+    line.split_whitespace().nth(1)?.parse().ok()
+}
+
 #[derive(Debug, Default)]
 struct State {
     destination: String,
@@ -81,6 +87,13 @@ src 10.77.0.1 dst 10.77.0.2
 src 10.77.0.1 dst 10.77.0.2
 \tproto esp spi 0x00000001(1) reqid 2(0x00000002) mode tunnel
 ";
+
+    #[test]
+    fn packets_without_an_sa_are_counted() {
+        let statistics = "XfrmInError             \t0\nXfrmInNoStates          \t7\nXfrmOutError \t1\n";
+        assert_eq!(dropped_without_sa(statistics), Some(7));
+        assert_eq!(dropped_without_sa("XfrmInError 0"), None);
+    }
 
     #[test]
     fn both_directions_make_one_child_with_the_inbound_packet_count() {
