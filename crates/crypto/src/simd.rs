@@ -10,7 +10,7 @@
 //! | `aes_key` | key expansion |
 //! | `vector` | the operations that the kernels below have in common for one block and for two |
 //! | `ctr`, `gcm`, `ghash` | AES in counter mode, AES-GCM and GMAC, eight vectors at a time |
-//! | `chacha20`, `poly1305`, `chacha20poly1305` | ChaCha20-Poly1305 with AVX2 alone |
+//! | `chacha20`, `poly1305`, `chacha20poly1305` | ChaCha20-Poly1305 with AVX2 alone, the MAC beside it in the integer unit |
 //! | `cbc` | AES-CBC encryption of several packets at a time, decryption of one |
 //! | `sha1`, `sha256` | several messages at a time, with the SHA instructions |
 //! | `sha512` | four messages at a time in 256-bit vectors |

@@ -55,14 +55,8 @@ trait Aead: Send + Sync {
     /// Encrypts in place and returns the tag; `None` if the text is too long for one nonce.
     fn seal(&self, nonce: &[u8; NONCE], associated: &[u8], text: &mut [u8]) -> Option<[u8; TAG]>;
 
-    /// Decrypts in place and says whether the tag begins with `icv`. If it does not, the text is wiped or still
-    /// encrypted.
-    fn open(&self, nonce: &[u8; NONCE], associated: &[u8], text: &mut [u8], icv: &[u8]) -> bool;
-}
-
-/// Whether the tag begins with `icv`, in constant time.
-fn begins_with(tag: &[u8; TAG], icv: &[u8]) -> bool {
-    tag.get(..icv.len()).is_some_and(|tag| ct_eq(tag, icv))
+    /// Decrypts in place and returns the tag that the text should have; `None` if it is too long for one nonce.
+    fn open(&self, nonce: &[u8; NONCE], associated: &[u8], text: &mut [u8]) -> Option<[u8; TAG]>;
 }
 
 impl Aead for GcmKey {
@@ -70,13 +64,8 @@ impl Aead for GcmKey {
         GcmKey::seal(self, nonce, associated, text)
     }
 
-    fn open(&self, nonce: &[u8; NONCE], associated: &[u8], text: &mut [u8], icv: &[u8]) -> bool {
-        // Hashing and decrypting at once is faster than one after the other, so a forgery is noticed too late.
-        let right = GcmKey::open(self, nonce, associated, text).is_some_and(|tag| begins_with(&tag, icv));
-        if !right {
-            text.fill(0);
-        }
-        right
+    fn open(&self, nonce: &[u8; NONCE], associated: &[u8], text: &mut [u8]) -> Option<[u8; TAG]> {
+        GcmKey::open(self, nonce, associated, text)
     }
 }
 
@@ -85,9 +74,14 @@ impl Aead for ChaChaKey {
         ChaChaKey::seal(self, nonce, associated, text)
     }
 
-    fn open(&self, nonce: &[u8; NONCE], associated: &[u8], text: &mut [u8], icv: &[u8]) -> bool {
-        ChaChaKey::open(self, nonce, associated, text, |tag| begins_with(&tag, icv))
+    fn open(&self, nonce: &[u8; NONCE], associated: &[u8], text: &mut [u8]) -> Option<[u8; TAG]> {
+        ChaChaKey::open(self, nonce, associated, text)
     }
+}
+
+/// Whether the tag begins with `icv`, in constant time.
+fn begins_with(tag: &[u8; TAG], icv: &[u8]) -> bool {
+    tag.get(..icv.len()).is_some_and(|tag| ct_eq(tag, icv))
 }
 
 /// The salt and 8 octets of IV.
@@ -125,8 +119,14 @@ impl<A: Aead> PacketCipher for Combined<A> {
         let parts = frame.split(self.shape)?;
         let nonce = nonce(&self.salt, parts.nonce_iv()?);
         let Parts { header, text, icv, esn_high, .. } = parts;
-        let open = |associated: &[u8]| self.key.open(&nonce, associated, text, icv);
-        if with_associated_data(header, esn_high, open)? { Ok(()) } else { Err(CipherError::Forged) }
+        let tag =
+            with_associated_data(header, esn_high, |associated| self.key.open(&nonce, associated, text))?;
+        if tag.is_some_and(|tag| begins_with(&tag, icv)) {
+            return Ok(());
+        }
+        // To authenticate and decrypt at once is faster than one after the other, so a forgery is noticed too late.
+        text.fill(0);
+        Err(CipherError::Forged)
     }
 }
 

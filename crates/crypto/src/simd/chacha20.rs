@@ -10,6 +10,7 @@ use core::arch::x86_64::{
 };
 use core::hint;
 
+use super::poly1305::{self, Poly1305};
 use super::vector::wide::{broadcast, store};
 
 /// Octets of a block.
@@ -20,6 +21,9 @@ const SETS: usize = 3;
 pub(crate) const BLOCKS: u32 = 6;
 /// Octets of key stream that are made at a time.
 pub(crate) const GROUP: usize = 2 * SETS * BLOCK;
+
+/// Blocks of the MAC for each of ten double rounds: all that belong to a group of key stream.
+const MAC_BLOCKS: usize = (GROUP / poly1305::BLOCK).div_ceil(10);
 
 /// A key in two rows.
 pub(crate) type Key = [[u8; 16]; 2];
@@ -58,10 +62,17 @@ macro_rules! rotate {
     };
 }
 
-/// Writes the blocks of key stream from `counter` on.
+/// Writes the blocks of key stream from `counter` on. Meanwhile, the integer unit adds `hashed` to `mac`.
 #[inline(never)]
 #[target_feature(enable = "avx2")]
-pub(crate) fn key_stream(key: &Key, nonce: &[u8; 12], counter: u32, stream: &mut [u8; GROUP]) {
+pub(crate) fn key_stream(
+    (key, nonce, counter): (&Key, &[u8; 12], u32),
+    stream: &mut [u8; GROUP],
+    (mac, hashed): (&mut Poly1305, &[u8]),
+) {
+    let (blocks, rest) = hashed.as_chunks();
+    let mut blocks = blocks.iter();
+    let mut sum = *mac;
     let mut last = [0; 16];
     let (front, back) = last.split_at_mut(4);
     front.copy_from_slice(&counter.to_le_bytes());
@@ -95,7 +106,13 @@ pub(crate) fn key_stream(key: &Key, nonce: &[u8; 12], counter: u32, stream: &mut
             *d = _mm256_shuffle_epi32::<0b01_00_11_10>(*d);
             *c = _mm256_shuffle_epi32::<0b10_01_00_11>(*c);
         }
+        for block in blocks.by_ref().take(MAC_BLOCKS) {
+            sum.block(block);
+        }
     }
+    sum.padded(blocks.as_slice().as_flattened());
+    sum.padded(rest);
+    *mac = sum;
 
     let (halves, _) = stream.as_chunks_mut::<32>();
     let (pairs, _) = halves.as_chunks_mut::<4>();

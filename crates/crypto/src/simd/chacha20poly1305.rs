@@ -1,10 +1,13 @@
 //! ChaCha20-Poly1305 (RFC 8439 2.8): the first block of key stream is the key of the MAC, the text begins with the
 //! second.
 
+use core::mem;
+
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use super::chacha20::{self, key_stream};
-use super::{Avx2, poly1305};
+use super::Avx2;
+use super::chacha20::{self, GROUP, key_stream};
+use super::poly1305::{self, Poly1305};
 
 /// Octets of a nonce: a salt of 4 and an IV of 8 (RFC 7634 2).
 pub(crate) const NONCE: usize = 12;
@@ -16,13 +19,6 @@ const MAX_TEXT: u64 = (1 << 38) - 64;
 pub(crate) struct ChaChaKey {
     _proof: Avx2,
     rows: chacha20::Key,
-}
-
-/// The key stream of one nonce, of which the first group is made.
-struct Stream<'a> {
-    key: &'a chacha20::Key,
-    nonce: &'a [u8; NONCE],
-    first: [u8; chacha20::GROUP],
 }
 
 impl ChaChaKey {
@@ -39,36 +35,20 @@ impl ChaChaKey {
         associated: &[u8],
         text: &mut [u8],
     ) -> Option<[u8; poly1305::BLOCK]> {
-        fits(text).then(|| {
-            // SAFETY: the key holds the proof that there is AVX2.
-            unsafe {
-                let stream = Stream::new(&self.rows, nonce);
-                stream.apply(text);
-                stream.tag(associated, text)
-            }
-        })
+        // SAFETY: the key holds the proof that there is AVX2.
+        fits(text).then(|| unsafe { run::<true>(&self.rows, nonce, associated, text) })
     }
 
-    /// Decrypts `text` in place if `is_right` finds the tag right that it should have, and says whether it did.
+    /// Decrypts `text` in place and returns the tag that it should have; `None` if it is longer than a nonce may be
+    /// used for. If the text has another tag, the caller must wipe it.
     pub(crate) fn open(
         &self,
         nonce: &[u8; NONCE],
         associated: &[u8],
         text: &mut [u8],
-        is_right: impl FnOnce([u8; poly1305::BLOCK]) -> bool,
-    ) -> bool {
-        if !fits(text) {
-            return false;
-        }
-        // SAFETY: the key holds the proof that there is AVX2.
-        unsafe {
-            let stream = Stream::new(&self.rows, nonce);
-            let right = is_right(stream.tag(associated, text));
-            if right {
-                stream.apply(text);
-            }
-            right
-        }
+    ) -> Option<[u8; poly1305::BLOCK]> {
+        // SAFETY: as above.
+        fits(text).then(|| unsafe { run::<false>(&self.rows, nonce, associated, text) })
     }
 }
 
@@ -84,39 +64,54 @@ fn fits(text: &[u8]) -> bool {
     u64::try_from(text.len()).is_ok_and(|len| len <= MAX_TEXT)
 }
 
-impl<'a> Stream<'a> {
-    #[target_feature(enable = "avx2")]
-    fn new(key: &'a chacha20::Key, nonce: &'a [u8; NONCE]) -> Self {
-        let mut first = [0; chacha20::GROUP];
-        key_stream(key, nonce, 0, &mut first);
-        Self { key, nonce, first }
+/// Encrypts or decrypts, and returns the tag. The ciphertext of one group is hashed while the key stream of the next
+/// is made.
+#[inline(never)]
+#[target_feature(enable = "avx2")]
+fn run<const SEAL: bool>(
+    key: &chacha20::Key,
+    nonce: &[u8; NONCE],
+    associated: &[u8],
+    text: &mut [u8],
+) -> [u8; poly1305::BLOCK] {
+    let mut lengths = [0; poly1305::BLOCK];
+    let (halves, _) = lengths.as_chunks_mut::<8>();
+    for (half, len) in halves.iter_mut().zip([associated.len(), text.len()]) {
+        *half = u64::try_from(len).unwrap_or_default().to_le_bytes();
     }
 
-    #[inline(never)]
-    #[target_feature(enable = "avx2")]
-    fn apply(&self, text: &mut [u8]) {
-        let (_, first) = self.first.split_at(chacha20::BLOCK);
-        let (head, rest) = text.split_at_mut(text.len().min(first.len()));
-        xor(head, first);
-        let mut group = [0; chacha20::GROUP];
-        let mut counter = chacha20::BLOCKS;
-        for chunk in rest.chunks_mut(chacha20::GROUP) {
-            key_stream(self.key, self.nonce, counter, &mut group);
-            xor(chunk, &group);
-            counter = counter.wrapping_add(chacha20::BLOCKS);
-        }
-    }
+    let mut streams = [[0; GROUP]; 2];
+    let [mut stream, mut next] = streams.each_mut();
+    key_stream((key, nonce, 0), stream, (&mut Poly1305::new(&[0; 32]), &[]));
+    let (mac_key, first_stream) = stream.split_at(chacha20::BLOCK);
+    let mut mac = Poly1305::new(mac_key.first_chunk().unwrap_or(&[0; 32]));
+    mac.padded(associated);
 
-    #[target_feature(enable = "avx2")]
-    fn tag(&self, associated: &[u8], text: &[u8]) -> [u8; poly1305::BLOCK] {
-        let mut lengths = [0; poly1305::BLOCK];
-        let (halves, _) = lengths.as_chunks_mut::<8>();
-        for (half, part) in halves.iter_mut().zip([associated, text]) {
-            *half = u64::try_from(part.len()).unwrap_or_default().to_le_bytes();
+    let (mut group, mut rest) = text.split_at_mut(text.len().min(first_stream.len()));
+    let mut from = chacha20::BLOCK;
+    let mut counter = 0_u32;
+    while !rest.is_empty() {
+        counter = counter.wrapping_add(chacha20::BLOCKS);
+        if SEAL {
+            xor(group, &stream[from..]);
         }
-        let (key, _) = self.first.as_chunks::<32>();
-        poly1305::tag(&key[0], [associated, text, &lengths])
+        key_stream((key, nonce, counter), next, (&mut mac, group));
+        if !SEAL {
+            xor(group, &stream[from..]);
+        }
+        from = 0;
+        mem::swap(&mut stream, &mut next);
+        (group, rest) = rest.split_at_mut(rest.len().min(GROUP));
     }
+    if SEAL {
+        xor(group, &stream[from..]);
+    }
+    mac.padded(group);
+    if !SEAL {
+        xor(group, &stream[from..]);
+    }
+    mac.block(&lengths);
+    mac.tag()
 }
 
 #[inline]
