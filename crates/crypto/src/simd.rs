@@ -22,6 +22,7 @@
 #![allow(
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
+    clippy::needless_range_loop,
     reason = "indices are bounded by constants or by a check at the kernel's entry"
 )]
 

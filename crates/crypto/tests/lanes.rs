@@ -132,7 +132,7 @@ fn every_number_of_packets_fills_the_lanes_right() {
         let alone = make(&portable, suite, 5);
         let shape = alone.shape();
         for (backend, provider) in providers() {
-            let sas = vec![make(&provider, suite, 5)];
+            let sas = [make(&provider, suite, 5)];
             for count in 0..=40 {
                 for step in [0, 1] {
                     let mut buffers: Vec<Vec<u8>> = (0..count)
@@ -164,7 +164,7 @@ fn every_number_of_packets_fills_the_lanes_right() {
 fn a_frame_that_does_not_fit_leaves_its_neighbours_alone() {
     let suite = all_combinations().into_iter().find(|(encryption, _)| !encryption.is_aead()).unwrap();
     for (_, provider) in providers() {
-        let sas = vec![make(&provider, suite, 6)];
+        let sas = [make(&provider, suite, 6)];
         let shape = sas[0].shape();
         let mut buffers = vec![vec![1; HEADER + shape.overhead() + 4 * shape.block_len]; 5];
         buffers[1].truncate(3);
