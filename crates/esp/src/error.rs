@@ -5,6 +5,7 @@ use ikebana_crypto::CipherError;
 use thiserror::Error;
 
 use crate::ip::IpError;
+use crate::ipcomp::IpcompError;
 use crate::replay::ReplayError;
 
 open_enum! {
@@ -26,6 +27,10 @@ open_enum! {
         NONE = 59, "IPv6-NoNxt";
         /// In BEET mode, IPv4 options in front of something else.
         BEET = 94, "BEETPH";
+        /// A compressed payload behind an IPComp header (RFC 3173).
+        IPCOMP = 108, "IPComp";
+        /// Aggregated and fragmented packets (RFC 9347).
+        AGGFRAG = 144, "AGGFRAG";
     }
 }
 
@@ -87,6 +92,9 @@ pub enum SealError {
         /// Octets of headers.
         length: usize,
     },
+    /// What only tunnels can carry, in transport or BEET mode.
+    #[error("in tunnel mode only")]
+    Mode,
     /// The cipher refused. The packet's contents are undefined.
     #[error("cipher: {0}")]
     Cipher(CipherError),
@@ -151,6 +159,9 @@ pub enum OpenError {
     /// The inner IP packet is malformed, or not of the version that the next header says.
     #[error("inner packet: {0}")]
     Inner(IpError),
+    /// A compressed payload that cannot be made whole again.
+    #[error("IPComp: {0}")]
+    Ipcomp(IpcompError),
     /// A router marked congestion on a packet whose sender does not know ECN (RFC 6040 4.2).
     #[error("congestion marked on a packet that cannot say so")]
     Ecn,
@@ -162,6 +173,12 @@ pub enum OpenError {
         /// What is there.
         available: usize,
     },
+}
+
+impl From<IpcompError> for OpenError {
+    fn from(error: IpcompError) -> Self {
+        Self::Ipcomp(error)
+    }
 }
 
 impl From<ReplayError> for OpenError {

@@ -13,6 +13,7 @@ use crate::buffer::PacketBuf;
 use crate::ecn::{self, Ecn};
 use crate::error::{NextHeader, OpenError};
 use crate::ip::{self, Family, IpError, IpHeader, UDP_HEADER};
+use crate::ipcomp::Decompressor;
 use crate::key::OpenKey;
 use crate::nat;
 use crate::outer::OuterFields;
@@ -31,6 +32,7 @@ pub struct InboundSa {
     source: IpAddr,
     destination: IpAddr,
     nat_checksum: NatChecksum,
+    decompressor: Option<Decompressor>,
     stats: InboundStats,
 }
 
@@ -70,6 +72,7 @@ impl InboundSa {
             source: params.source,
             destination: params.destination,
             nat_checksum: params.nat_checksum,
+            decompressor: params.ipcomp.map(Decompressor::new),
             stats: InboundStats::default(),
         })
     }
@@ -103,6 +106,12 @@ impl InboundSa {
     #[must_use]
     pub fn highest_sequence(&self) -> u64 {
         self.window.as_ref().map_or(0, ReplayWindow::top)
+    }
+
+    /// Whether payloads may come compressed, so that they need room for what comes out.
+    #[must_use]
+    pub const fn decompresses(&self) -> bool {
+        self.decompressor.is_some()
     }
 
     /// The peer, or we, moved: transport mode gives packets these addresses from now on.
@@ -148,16 +157,19 @@ impl InboundSa {
 
     /// Makes an opened payload an IP packet to deliver: a tunnel's inner packet is checked, cut to its length
     /// (traffic flow confidentiality padding goes) and gets its congestion marks; transport mode puts an IP
-    /// header between the SA's addresses in front, for which it may need headroom.
+    /// header between the SA's addresses in front, for which it may need headroom. If the SA compresses, a
+    /// compressed payload is made whole first, for which it may need tailroom.
     ///
     /// # Errors
-    /// [`OpenError::NextHeader`], [`OpenError::Inner`], [`OpenError::Ecn`] or [`OpenError::Headroom`].
+    /// [`OpenError::Ipcomp`], [`OpenError::NextHeader`], [`OpenError::Inner`], [`OpenError::Ecn`] or
+    /// [`OpenError::Headroom`].
     pub fn deliver(
         &mut self,
         packet: &mut PacketBuf<'_>,
         next: NextHeader,
         outer: ReceivedOuter,
     ) -> Result<Delivered, OpenError> {
+        let next = self.decompress(packet, next)?;
         if next == NextHeader::NONE {
             return Ok(Delivered::Dummy);
         }
@@ -197,9 +209,12 @@ impl InboundSa {
         let esp_at = whole.start.saturating_add(outer.headers_len).saturating_add(outer.udp_len);
         let mut esp = packet.part(esp_at..whole.end).ok_or(OpenError::Short { length: 0 })?;
         let next = self.open(&mut esp)?;
+        let next = self.decompress(&mut esp, next)?;
         let payload = esp.range();
 
-        packet.truncate(payload.end.saturating_sub(whole.start));
+        // Shorter by trailer and ICV, or longer by decompression.
+        packet.truncate(0);
+        packet.grow_back(payload.end.saturating_sub(whole.start)).ok_or(OpenError::Short { length: 0 })?;
         if next == NextHeader::NONE {
             return Ok(Delivered::Dummy);
         }
@@ -222,6 +237,21 @@ impl InboundSa {
             }
         };
         delivered.map(|()| Delivered::Packet).map_err(|error| self.failed(error))
+    }
+
+    /// Makes a compressed payload whole again, and says what it is then. Any payload may come uncompressed
+    /// (RFC 3173 2.2).
+    fn decompress(&mut self, packet: &mut PacketBuf<'_>, next: NextHeader) -> Result<NextHeader, OpenError> {
+        match &mut self.decompressor {
+            Some(decompressor) if next == NextHeader::IPCOMP => match decompressor.decompress(packet) {
+                Ok(next) => {
+                    self.stats.decompressed = self.stats.decompressed.saturating_add(1);
+                    Ok(next)
+                }
+                Err(error) => Err(self.failed(error.into())),
+            },
+            Some(_) | None => Ok(next),
+        }
     }
 
     /// Transport mode: the received header again, with the payload right behind it.

@@ -62,6 +62,8 @@
 //! | many packets of one SA | [`prepare`](OutboundSa::prepare) each, then [`seal_batch`](OutboundSa::seal_batch) | [`open_batch`](InboundSa::open_batch), then [`deliver`](InboundSa::deliver) each |
 //! | many packets of many SAs | [`prepare`](OutboundSa::prepare) each, then [`seal_batch()`] | [`open_batch()`], then [`deliver`](InboundSa::deliver) each |
 //! | cryptography alone | [`seal`](OutboundSa::seal) | [`open`](InboundSa::open) |
+//! | a packet that is none | [`encapsulate_dummy`](OutboundSa::encapsulate_dummy) | dropped by all of these |
+//! | many small or large packets in few (RFC 9347) | [`AggfragSender`], [`encapsulate_payload`](OutboundSa::encapsulate_payload) | [`open_numbered`](InboundSa::open_numbered), [`AggfragReceiver`] |
 //! | on several cores | [`reserve`](OutboundSa::reserve), then [`SealKey::seal_at`] | [`check`](InboundSa::check), [`OpenKey::open_at`], [`commit`](InboundSa::commit) |
 //!
 //! # AH
@@ -88,9 +90,9 @@
 //!
 //! # What is not here
 //!
-//! IP compression, ESP in TCP, fragmentation of outer packets, wrapped ESP (RFC 5840), IPTFS
-//! (RFC 9347), multicast SAs, and the resynchronization of extended sequence numbers after a loss of 2³² packets
-//! (RFC 4303 A3). Which SA a packet belongs to, and whether policy allows it, is for the security databases;
+//! ESP in TCP, fragmentation of outer packets, wrapped ESP (RFC 5840), sending at a constant rate (the IP-TFS of RFC
+//! 9347, with its congestion control), compression other than DEFLATE, multicast SAs, and the resynchronization of
+//! extended sequence numbers after a loss of 2³² packets (RFC 4303 A3). Which SA a packet belongs to, and whether policy allows it, is for the security databases;
 //! [`inner_flow`] reads what they want to know.
 #![no_std]
 #![forbid(unsafe_code)]
@@ -100,6 +102,7 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
+mod aggfrag;
 mod ah;
 mod batch;
 mod beet;
@@ -112,6 +115,7 @@ mod fragment;
 mod icmp;
 mod inbound;
 mod ip;
+mod ipcomp;
 mod key;
 mod mss;
 mod nat;
@@ -124,8 +128,13 @@ mod reassembly;
 mod replay;
 mod sequence;
 mod stats;
+mod tfc;
 mod usage;
 
+pub use aggfrag::{
+    AggfragCut, AggfragError, AggfragHeader, AggfragLimits, AggfragReceived, AggfragReceiver, AggfragSender,
+    AggfragSent, AggfragSettings, CongestionInfo, QueueError,
+};
 pub use ah::{AhParams, InboundAh, MAX_COVERED_HEADERS, OutboundAh, ah_spi};
 pub use batch::{Arrived, InboundSas, OutboundSas, Outgoing, open_batch, seal_batch};
 pub use buffer::PacketBuf;
@@ -139,6 +148,7 @@ pub use icmp::{
 };
 pub use inbound::{Delivered, InboundSa, ReceivedOuter};
 pub use ip::{Family, IpError};
+pub use ipcomp::{CompressionStats, Cpi, Ipcomp, IpcompError};
 pub use key::{OpenKey, SealKey};
 pub use mss::{clamp_mss, lower_mss};
 pub use outbound::{OutboundSa, Prepared};
@@ -152,4 +162,5 @@ pub use path_mtu::PathMtu;
 pub use reassembly::{Reassembled, Reassembler, ReassemblyError, ReassemblyLimits, ReassemblyStats};
 pub use replay::{ReplayError, ReplayWindow};
 pub use stats::{InboundStats, OutboundStats};
+pub use tfc::TfcPadding;
 pub use usage::UsageLimit;

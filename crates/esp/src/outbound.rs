@@ -1,5 +1,7 @@
 //! Sealing.
 
+mod conceal;
+
 use alloc::sync::Arc;
 use core::net::IpAddr;
 use core::ops::Range;
@@ -13,12 +15,14 @@ use crate::buffer::PacketBuf;
 use crate::error::{NextHeader, SealError};
 use crate::icmp::TooBig;
 use crate::ip::{self, Chain, Family, IpHeader, UDP_HEADER};
+use crate::ipcomp::Compressor;
 use crate::key::{IvRun, Layout, SealKey};
 use crate::outer::{self, OuterFields, OuterHeader};
 use crate::overhead::{ESP_HEADER, Overhead};
 use crate::params::{EspParams, Mode, OuterPolicy, SetupError, UdpPorts};
 use crate::sequence::{self, SequenceCounter};
 use crate::stats::OutboundStats;
+use crate::tfc::Tfc;
 use crate::usage::UsageLimit;
 
 /// As many packets may have been sent since one whose ICMP error arrives now: half a second of the smallest
@@ -40,6 +44,8 @@ pub struct OutboundSa {
     destination: IpAddr,
     policy: OuterPolicy,
     usage: UsageLimit,
+    tfc: Tfc,
+    compressor: Option<Compressor>,
     stats: OutboundStats,
 }
 
@@ -75,6 +81,8 @@ impl OutboundSa {
             destination: params.destination,
             policy: params.outer,
             usage,
+            tfc: Tfc::new(params.tfc),
+            compressor: params.ipcomp.map(Compressor::new),
             stats: OutboundStats::default(),
         })
     }
@@ -200,12 +208,13 @@ impl OutboundSa {
     }
 
     /// Makes an IP packet ready to be sealed: checks it, cuts what lies behind it, and in transport mode takes
-    /// its header off, since the socket will make one.
+    /// its header off, since the socket will make one. Then it is compressed and padded, if the SA does that.
     ///
     /// # Errors
     /// [`SealError`]; the packet is as before.
     pub fn prepare(&mut self, packet: &mut PacketBuf<'_>) -> Result<Prepared, SealError> {
-        self.try_prepare(packet).map_err(|error| self.failed(error))
+        let prepared = self.try_prepare(packet).and_then(|prepared| self.conceal(packet, prepared));
+        prepared.map_err(|error| self.failed(error))
     }
 
     /// Makes an IP packet an ESP packet that starts with its SPI, for a socket that makes the outer headers:
@@ -317,11 +326,14 @@ impl OutboundSa {
         let sealed = match packet.part(start..whole.end) {
             Some(mut payload) => {
                 // The moved header leaves the gap as headroom; what lies in front of it is not to be touched.
-                self.seal(&mut payload, NextHeader(chain.insertion_protocol)).map(|()| payload.range().end)
+                let next = self.compress(&mut payload, NextHeader(chain.insertion_protocol));
+                self.seal(&mut payload, next).map(|()| payload.range().end)
             }
             None => Err(missing),
         };
         let sealed = sealed.and_then(|end| {
+            // Compression may have made it shorter.
+            packet.truncate(end.saturating_sub(packet.range().start));
             let grown = end.saturating_sub(whole.end);
             packet.grow_back(grown).ok_or(SealError::Tailroom { needed: grown, available: 0 })?;
             self.fix_header(packet.payload_mut(), header, chain)
@@ -381,7 +393,7 @@ impl OutboundSa {
         result
     }
 
-    fn failed(&mut self, error: SealError) -> SealError {
+    pub(crate) fn failed(&mut self, error: SealError) -> SealError {
         self.stats.failed(error);
         error
     }

@@ -50,6 +50,26 @@ impl OuterFields {
         }
     }
 
+    /// A tunnel's outer header around what is no packet, or more than one: what policy copies from the inner header
+    /// is as of a packet that says nothing and must not be fragmented.
+    pub(crate) const fn for_no_packet(policy: &OuterPolicy) -> Self {
+        Self {
+            tos: match policy.dscp {
+                DscpPolicy::Copy => 0,
+                DscpPolicy::Set(dscp) => dscp << 2,
+            },
+            dont_fragment: match policy.df {
+                DfPolicy::Copy | DfPolicy::Set => true,
+                DfPolicy::Clear => false,
+            },
+            ttl: policy.ttl,
+            flow_label: match policy.flow_label {
+                FlowLabelPolicy::Zero | FlowLabelPolicy::Copy => 0,
+                FlowLabelPolicy::Set(label) => label & 0x000f_ffff,
+            },
+        }
+    }
+
     /// Transport mode: the packet's own header is the outer one.
     pub(crate) const fn of_packet(header: &IpHeader) -> Self {
         Self {

@@ -8,7 +8,9 @@ use thiserror::Error;
 
 use crate::ecn::EcnMode;
 use crate::ip::Family;
+use crate::ipcomp::Ipcomp;
 use crate::overhead::Overhead;
+use crate::tfc::TfcPadding;
 
 /// What is protected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -145,6 +147,11 @@ pub struct EspParams {
     pub outer: OuterPolicy,
     /// Checksums behind a NAT, for an inbound SA in transport mode.
     pub nat_checksum: NatChecksum,
+    /// Traffic flow confidentiality padding of an outbound SA in tunnel mode.
+    pub tfc: TfcPadding,
+    /// Compression, with the peer's CPI for an outbound SA and ours for an inbound one. Both sides have to have
+    /// agreed on it.
+    pub ipcomp: Option<Ipcomp>,
 }
 
 impl EspParams {
@@ -164,6 +171,8 @@ impl EspParams {
             replay_window: 1024,
             outer: OuterPolicy::default(),
             nat_checksum: NatChecksum::default(),
+            tfc: TfcPadding::default(),
+            ipcomp: None,
         }
     }
 
@@ -180,6 +189,9 @@ impl EspParams {
             && Family::of(source) != Family::of(destination)
         {
             return Err(SetupError::MixedFamilies { from: source, to: destination });
+        }
+        if self.mode != Mode::Tunnel && self.tfc != TfcPadding::None {
+            return Err(SetupError::TfcOutsideTunnel);
         }
         Overhead::of_suite(&self.suite, self.mode, self.encapsulation.is_some(), family)
             .ok_or(SetupError::Suite(self.suite))
@@ -229,4 +241,8 @@ pub enum SetupError {
     /// Extended sequence numbers without a replay window (RFC 4303 2.2.1).
     #[error("extended sequence numbers need a replay window")]
     EsnWithoutReplay,
+    /// Traffic flow confidentiality padding in transport or BEET mode, where the receiver could not find the
+    /// payload's end (RFC 4303 2.7).
+    #[error("traffic flow confidentiality padding is for tunnels alone")]
+    TfcOutsideTunnel,
 }

@@ -1,6 +1,7 @@
 //! Counters of an SA: one for each way a packet can go.
 
 use crate::error::{OpenError, SealError};
+use crate::ipcomp::IpcompError;
 use crate::replay::ReplayError;
 
 /// What happened to the packets of an outbound SA.
@@ -8,8 +9,12 @@ use crate::replay::ReplayError;
 pub struct OutboundStats {
     /// Packets sealed.
     pub packets: u64,
-    /// Octets of payload in them, without padding.
+    /// Octets of payload in them, as sealed: compressed, and with traffic flow confidentiality padding.
     pub octets: u64,
+    /// Octets of traffic flow confidentiality padding among them (RFC 4303 2.7).
+    pub tfc_octets: u64,
+    /// Dummy packets (next header 59) among the packets.
+    pub dummies: u64,
     /// [`SealError::Headroom`].
     pub headroom: u64,
     /// [`SealError::Tailroom`].
@@ -32,6 +37,8 @@ pub struct OutboundStats {
     pub options: u64,
     /// [`SealError::HeadersTooLong`].
     pub headers_too_long: u64,
+    /// [`SealError::Mode`].
+    pub wrong_mode: u64,
     /// [`SealError::Cipher`].
     pub cipher: u64,
 }
@@ -44,6 +51,10 @@ impl OutboundStats {
     pub(crate) fn sealed_elsewhere(&mut self, packets: u64, octets: u64) {
         self.packets = self.packets.saturating_add(packets);
         self.octets = self.octets.saturating_add(octets);
+    }
+
+    pub(crate) fn padded(&mut self, octets: usize) {
+        self.tfc_octets = self.tfc_octets.saturating_add(u64::try_from(octets).unwrap_or(u64::MAX));
     }
 
     pub(crate) fn failed(&mut self, error: SealError) {
@@ -59,6 +70,7 @@ impl OutboundStats {
             SealError::Addresses => &mut self.wrong_addresses,
             SealError::Options => &mut self.options,
             SealError::HeadersTooLong { .. } => &mut self.headers_too_long,
+            SealError::Mode => &mut self.wrong_mode,
             SealError::Cipher(_) => &mut self.cipher,
             // No SA, no counter of one.
             SealError::NoSa => return,
@@ -81,6 +93,7 @@ impl OutboundStats {
             self.wrong_addresses,
             self.options,
             self.headers_too_long,
+            self.wrong_mode,
             self.cipher,
         ]
         .iter()
@@ -97,6 +110,8 @@ pub struct InboundStats {
     pub octets: u64,
     /// Dummy packets (next header 59) among them.
     pub dummies: u64,
+    /// Payloads decompressed (RFC 3173).
+    pub decompressed: u64,
     /// [`OpenError::Outer`].
     pub malformed_outer: u64,
     /// [`OpenError::OuterFragment`].
@@ -131,6 +146,18 @@ pub struct InboundStats {
     pub next_header: u64,
     /// [`OpenError::Inner`].
     pub malformed_inner: u64,
+    /// [`IpcompError::Short`].
+    pub ipcomp_short: u64,
+    /// [`IpcompError::Cpi`].
+    pub ipcomp_cpi: u64,
+    /// [`IpcompError::Nested`].
+    pub ipcomp_nested: u64,
+    /// [`IpcompError::Malformed`].
+    pub ipcomp_malformed: u64,
+    /// [`IpcompError::TooLong`].
+    pub ipcomp_too_long: u64,
+    /// [`IpcompError::Room`].
+    pub ipcomp_room: u64,
     /// [`OpenError::Ecn`].
     pub ecn: u64,
     /// [`OpenError::Headroom`].
@@ -167,6 +194,12 @@ impl InboundStats {
             OpenError::Padding => &mut self.padding,
             OpenError::NextHeader(_) => &mut self.next_header,
             OpenError::Inner(_) => &mut self.malformed_inner,
+            OpenError::Ipcomp(IpcompError::Short { .. }) => &mut self.ipcomp_short,
+            OpenError::Ipcomp(IpcompError::Cpi(_)) => &mut self.ipcomp_cpi,
+            OpenError::Ipcomp(IpcompError::Nested) => &mut self.ipcomp_nested,
+            OpenError::Ipcomp(IpcompError::Malformed) => &mut self.ipcomp_malformed,
+            OpenError::Ipcomp(IpcompError::TooLong { .. }) => &mut self.ipcomp_too_long,
+            OpenError::Ipcomp(IpcompError::Room { .. }) => &mut self.ipcomp_room,
             OpenError::Ecn => &mut self.ecn,
             OpenError::Headroom { .. } => &mut self.headroom,
             // No SA, no counter of one.
@@ -196,6 +229,12 @@ impl InboundStats {
             self.padding,
             self.next_header,
             self.malformed_inner,
+            self.ipcomp_short,
+            self.ipcomp_cpi,
+            self.ipcomp_nested,
+            self.ipcomp_malformed,
+            self.ipcomp_too_long,
+            self.ipcomp_room,
             self.ecn,
             self.headroom,
         ]

@@ -19,8 +19,10 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use common::{SUITES, inbound, outbound, outer_addresses, params, suite, with_room};
+use ikebana_core::Instant;
 use ikebana_esp::{
-    Arrived, Delivered, Family, MAX_TOO_BIG, Mode, NextHeader, Outgoing, PacketBuf, ReceivedOuter, clamp_mss,
+    AggfragLimits, AggfragReceiver, AggfragSender, AggfragSettings, Arrived, Cpi, Delivered, EspParams,
+    Family, Ipcomp, MAX_TOO_BIG, Mode, NextHeader, Outgoing, PacketBuf, ReceivedOuter, TfcPadding, clamp_mss,
     inner_flow, packet_too_big,
 };
 
@@ -133,6 +135,67 @@ fn no_batch_allocates() {
         assert_eq!(allocations(|| receiver.open_batch(&mut arrived)), 0, "{keywords}");
         assert!(arrived.iter().all(|slot| slot.result == Ok(NextHeader::IPV4)));
     }
+}
+
+#[test]
+fn neither_compressing_nor_padding_nor_dummies_allocate() {
+    let ipcomp = Some(Ipcomp { threshold: 0, ..Ipcomp::new(Cpi::DEFLATE) });
+    let made = || EspParams {
+        ipcomp,
+        tfc: TfcPadding::Size(900),
+        ..params(suite("aes128gcm16", true), Mode::Tunnel, false, Family::V4)
+    };
+    let (mut sender, mut receiver) = (outbound(made()), inbound(made()));
+    // Some get shorter, some do not.
+    for original in [common::udp_packet(Family::V4, 0, &[7; 700]), common::udp_packet(Family::V6, 0, &[])] {
+        let mut bytes = vec![0; 2_000];
+        let end = 128 + original.len();
+        let made = allocations(|| {
+            for _ in 0..5 {
+                let mut packet = PacketBuf::new(&mut bytes, 128..end).unwrap();
+                packet.payload_mut().copy_from_slice(&original);
+                sender.encapsulate_whole(&mut packet, 1).unwrap();
+                assert_eq!(receiver.decapsulate_whole(&mut packet), Ok(Delivered::Packet));
+                assert_eq!(packet.payload(), original);
+                let mut packet = PacketBuf::new(&mut bytes, 128..128).unwrap();
+                sender.encapsulate_dummy(&mut packet, 500, None).unwrap();
+                let outer = ReceivedOuter { tos: None, ttl: None };
+                assert_eq!(receiver.decapsulate(&mut packet, outer), Ok(Delivered::Dummy));
+            }
+        });
+        assert_eq!(made, 0);
+    }
+    assert_eq!(receiver.stats().decompressed, 5);
+}
+
+#[test]
+fn neither_aggregating_nor_putting_together_allocates() {
+    let packets: Vec<_> = (0..40).map(|i| common::udp_packet(Family::V4, 0, &common::data(i * 60))).collect();
+    let mut sender = AggfragSender::new(AggfragSettings::default());
+    let mut receiver = AggfragReceiver::new(AggfragLimits::default());
+    let mut bytes = vec![0; 2_000];
+    let (mut sequence, mut octets) = (0, 0);
+    let made = allocations(|| {
+        for packet in &packets {
+            sender.push(packet).unwrap();
+            loop {
+                let mut payload = PacketBuf::new(&mut bytes, 100..100).unwrap();
+                if !sender.is_ready() || !sender.fill(&mut payload).unwrap() {
+                    break;
+                }
+                sequence += 1;
+                // Every fifth comes late, every seventh not at all.
+                let shown = if sequence % 5 == 0 { sequence + 1 } else { sequence };
+                if sequence % 7 != 0 {
+                    let deliver = &mut |packet: &[u8]| octets += packet.len();
+                    receiver.handle_payload(Instant::ZERO, shown, payload.payload(), deliver);
+                }
+            }
+        }
+        receiver.flush(&mut |packet| octets += packet.len());
+    });
+    assert_eq!(made, 0);
+    assert!(receiver.stats().joined > 3 && octets > 5_000, "{:?}", receiver.stats());
 }
 
 #[test]
