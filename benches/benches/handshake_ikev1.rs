@@ -47,6 +47,7 @@ fn peer(me: usize, suite: &str, phase1: Phase1Mode) -> PeerConfig {
             mode: Mode::Tunnel,
             lifetime: Lifetime::UNLIMITED,
             replay_window: 64,
+            compress: false,
         })],
         lifetime: Lifetime::UNLIMITED,
         liveness: None,

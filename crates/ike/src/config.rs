@@ -138,6 +138,9 @@ pub struct ChildConfig {
     pub lifetime: Lifetime,
     /// Packets an inbound SA looks back; a power of two from 64 to 8192.
     pub replay_window: u32,
+    /// Whether packets are compressed with DEFLATE before they are encrypted, if the peer wants it too (IPComp,
+    /// RFC 7296 2.22). The length of a compressed packet tells something of what is in it. IKEv2 only.
+    pub compress: bool,
 }
 
 /// A traffic selector whose addresses may be known only when the IKE SA is.

@@ -47,6 +47,10 @@ pub struct SaParams {
     pub encapsulated: bool,
     /// The limits, jitter already drawn.
     pub lifetime: Lifetime,
+    /// Whether the peer takes traffic flow confidentiality padding (RFC 4303 2.7). Without meaning inbound.
+    pub tfc_padding: bool,
+    /// The CPI in this direction's packets, if both sides have agreed to compress with DEFLATE (RFC 7296 2.22).
+    pub cpi: Option<u16>,
     /// The pair that this one replaces, if it comes from a rekey.
     pub replaces: Option<ChildHandle>,
     /// What it was negotiated from.

@@ -91,6 +91,8 @@ pub struct Engine {
     listeners_stale: bool,
     out: VecDeque<Output>,
     early: Early,
+    /// Where packets are opened that may become longer by it. Empty until there is one.
+    decompressed: Vec<u8>,
     drops: DropCounts,
     now: Instant,
     next_tunnel: u64,
@@ -136,6 +138,7 @@ impl Engine {
             listeners_stale: false,
             out: VecDeque::new(),
             early,
+            decompressed: Vec::new(),
             drops: DropCounts::default(),
             now: Instant::ZERO,
             next_tunnel: 1,

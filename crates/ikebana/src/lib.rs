@@ -138,7 +138,7 @@
 //! # What is not supported
 //!
 //! * **Authentication** other than by pre-shared keys: no certificates, no EAP.
-//! * **AH**, IP compression, IPTFS, TFC padding, ESP in TCP. [`Engine::add_tunnel`] refuses AH.
+//! * **AH**, AGGFRAG (RFC 9347), ESP in TCP. [`Engine::add_tunnel`] refuses AH.
 //! * **MOBIKE**: a peer behind a NAT is followed when the NAT moves it, but a host that changes its own address has
 //!   to stop the tunnel and start another one.
 //! * **Fragmentation**: neither IKE messages (RFC 7383) nor packets are cut up or put together here. Outer packets

@@ -119,6 +119,9 @@ impl Child {
                 path: carrier.path,
                 encapsulated: carrier.encapsulated,
                 lifetime,
+                // Quick mode has no words for either, and a peer with ESP of that time would not know padding.
+                tfc_padding: false,
+                cpi: None,
                 replaces: agreed.replaces,
                 config: agreed.config.clone(),
             })

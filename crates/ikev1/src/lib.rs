@@ -64,6 +64,7 @@
 //!             mode: Mode::Tunnel,
 //!             lifetime: Lifetime::UNLIMITED,
 //!             replay_window: 1024,
+//!             compress: false,
 //!         })],
 //!         lifetime: Lifetime::UNLIMITED,
 //!         liveness: Some(Liveness { delay: Duration::from_secs(30) }),

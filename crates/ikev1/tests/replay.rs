@@ -292,6 +292,7 @@ fn peer_config(recording: &Recording, a: bool) -> PeerConfig {
             mode: Mode::Tunnel,
             lifetime: Lifetime::UNLIMITED,
             replay_window: 64,
+            compress: false,
         })],
         lifetime: Lifetime { hard_time: life.map(Duration::from_secs), ..Lifetime::UNLIMITED },
         liveness: None,

@@ -1,5 +1,6 @@
 //! Child SAs: what an IKE SA keeps of each pair, and how the pair comes and goes at the data path.
 
+pub(crate) mod extras;
 pub(crate) mod negotiate;
 pub(crate) mod offer;
 pub(crate) mod selectors;
@@ -14,6 +15,7 @@ use ikebana_ike::{
 use ikebana_proposals::ChildSuite;
 
 use crate::context::Context;
+use extras::Extras;
 
 /// Where a pair is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +70,7 @@ pub(crate) struct Agreed {
     pub(crate) remote: TrafficSelectors,
     pub(crate) inbound_keys: SaKeys,
     pub(crate) outbound_keys: SaKeys,
+    pub(crate) extras: Extras,
     pub(crate) replaces: Option<ChildHandle>,
 }
 
@@ -104,6 +107,11 @@ impl Child {
                 path: carrier.path,
                 encapsulated: carrier.encapsulated,
                 lifetime,
+                tfc_padding: agreed.extras.tfc_padding,
+                cpi: agreed.extras.cpis.map(|cpis| match direction {
+                    Direction::Inbound => cpis.inbound,
+                    Direction::Outbound => cpis.outbound,
+                }),
                 replaces: agreed.replaces,
                 config: agreed.config.clone(),
             })

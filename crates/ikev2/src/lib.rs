@@ -58,6 +58,7 @@
 //!             mode: Mode::Tunnel,
 //!             lifetime: Lifetime::UNLIMITED,
 //!             replay_window: 1024,
+//!             compress: false,
 //!         })],
 //!         lifetime: Lifetime::UNLIMITED,
 //!         liveness: Some(Liveness { delay: Duration::from_secs(30) }),
@@ -157,7 +158,7 @@
 //! - MOBIKE (RFC 4555); a peer whose NAT moves it is followed as RFC 7296 2.23 says
 //! - several key exchanges (RFC 9370), IKE_INTERMEDIATE (RFC 9242), post-quantum preshared keys (RFC 8784)
 //! - an IKE SA without a first child SA (RFC 6023), session resumption (RFC 5723), redirection (RFC 5685),
-//!   message id synchronization (RFC 6311), IPComp
+//!   message id synchronization (RFC 6311), IPComp other than DEFLATE, AGGFRAG (USE_AGGFRAG, RFC 9347 5.1)
 //! - more than one request of ours at a time; a peer may have up to [`Limits::window`](ikebana_ike::Limits)
 //! - configuration in INFORMATIONAL exchanges, and more than one configuration request for an IKE SA
 #![no_std]

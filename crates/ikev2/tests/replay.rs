@@ -308,6 +308,7 @@ fn peer_config(recording: &Recording, a: bool) -> PeerConfig {
             mode: Mode::Tunnel,
             lifetime: Lifetime::UNLIMITED,
             replay_window: 64,
+            compress: false,
         })],
         lifetime: Lifetime::UNLIMITED,
         liveness: None,

@@ -173,6 +173,7 @@ fn peer(local_id: &str, remote_id: &str) -> Result<PeerConfig> {
         mode: Mode::Tunnel,
         lifetime: Lifetime::UNLIMITED,
         replay_window: 1_024,
+        compress: false,
     };
     Ok(PeerConfig {
         name: remote_id.to_owned(),

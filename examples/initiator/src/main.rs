@@ -41,6 +41,7 @@ fn main() -> Result<()> {
         mode: Mode::Tunnel,
         lifetime: Lifetime::by_time(Duration::from_secs(3_600)),
         replay_window: 1_024,
+        compress: false,
     };
     let peer = PeerConfig {
         name: "peer".to_owned(),

@@ -54,6 +54,7 @@ fn responder() -> (Endpoint, Open) {
         mode: Mode::Tunnel,
         lifetime: Lifetime::UNLIMITED,
         replay_window: 1_024,
+        compress: false,
     };
     let peer = PeerConfig {
         name: "any".to_owned(),

@@ -62,6 +62,9 @@ fn check_ikev1(config: &TunnelConfig) -> Result<(), ConfigError> {
     if let Some(child) = peer.children.iter().find(|child| ikev1::pfs_groups(&child.proposals).is_empty()) {
         return Err(ConfigError::NotInIkev1 { tunnel: tunnel(), child: Some(child.name.clone()) });
     }
+    if let Some(child) = peer.children.iter().find(|child| child.compress) {
+        return Err(ConfigError::CompressionInIkev1 { tunnel: tunnel(), child: child.name.clone() });
+    }
     match peer.ikev1.xauth {
         Some(XauthRole::Client) if config.xauth.is_none() => Err(ConfigError::NoXauthUser(tunnel())),
         Some(XauthRole::Server) if config.xauth_users.is_empty() => Err(ConfigError::NoXauthUsers(tunnel())),

@@ -7,7 +7,7 @@ use core::time::Duration;
 
 use ikebana_core::datagram::{IKE_PORT, NAT_T_PORT};
 use ikebana_core::{AddressRange, Secret};
-use ikebana_esp::OuterPolicy;
+use ikebana_esp::{OuterPolicy, TfcPadding};
 use ikebana_ike::{IkeSaHandle, Limits, PeerConfig, Retransmission, XauthCredentials};
 use ikebana_sa_database::DatabaseConfig;
 
@@ -92,6 +92,8 @@ pub struct TunnelConfig {
     pub path_mtu: usize,
     /// How outer headers are made.
     pub outer: OuterPolicy,
+    /// How much longer packets in tunnel mode look than they are. Peers that cannot have it get none.
+    pub tfc: TfcPadding,
     /// What a peer that asks for inner addresses gets.
     pub assign: Vec<ikebana_ike::Assignment>,
     /// IKEv1: who we are where the peer asks for a user ([`XauthRole::Client`](ikebana_ike::XauthRole)).

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use arrayvec::ArrayVec;
 use ikebana_core::Instant;
 use ikebana_esp::{
-    MAX_TOO_BIG, OutboundSa, OutboundSas, Outgoing, PacketBuf, Prepared, SealError, inner_flow,
+    MAX_TOO_BIG, OutboundSa, OutboundSas, Outgoing, PacketBuf, Prepared, SealError, TfcPadding, inner_flow,
     packet_too_big, seal_batch,
 };
 use ikebana_sa_database::{Decision, DiscardReason, OutboundId, SaDatabase};
@@ -62,7 +62,8 @@ impl Engine {
     /// Takes in IP packets from the inner side, and seals them in place. Each packet's fate is written beside
     /// it. Buffers need the room that sealing takes: [`Overhead::headroom`](ikebana_esp::Overhead::headroom) in
     /// front and [`Overhead::tailroom`](ikebana_esp::Overhead::tailroom) behind; 64 octets each are enough for
-    /// every suite.
+    /// every suite. Where packets are padded ([`TunnelConfig::tfc`](super::TunnelConfig::tfc)), they need room for
+    /// as much as the path's MTU, too.
     ///
     /// The more packets in one call the better: they are sealed together, whichever tunnels they belong to.
     pub fn handle_packets(&mut self, now: Instant, batch: &mut [Leaving<'_>]) {
@@ -216,8 +217,13 @@ impl Engine {
     pub(super) fn release_waiting(&mut self, id: TunnelId) {
         let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
         let waiting = core::mem::take(&mut tunnel.waiting);
+        let padding = match tunnel.config.tfc {
+            TfcPadding::None => 0,
+            TfcPadding::Size(_) | TfcPadding::Multiple(_) | TfcPadding::PathMtu => tunnel.config.path_mtu,
+        };
+        let room = padding.saturating_add(2 * ROOM);
         for packet in waiting {
-            let mut buffer: Vec<u8> = vec![0; packet.len().saturating_add(2 * ROOM)];
+            let mut buffer: Vec<u8> = vec![0; packet.len().saturating_add(room)];
             let end = ROOM.saturating_add(packet.len());
             let Some(slot) = buffer.get_mut(ROOM..end) else { continue };
             slot.copy_from_slice(&packet);

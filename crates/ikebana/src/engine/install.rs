@@ -4,7 +4,7 @@ use alloc::string::ToString;
 use alloc::sync::Arc;
 
 use ikebana_core::{EspSpi, Flow, Instant, Lifetime, Path};
-use ikebana_esp::{EspParams, InboundSa, NatChecksum, OutboundSa, UdpPorts};
+use ikebana_esp::{Cpi, EspParams, InboundSa, Ipcomp, NatChecksum, OutboundSa, TfcPadding, UdpPorts};
 use ikebana_ike::{ChildHandle, Direction, Mode, RemoveReason, SaParams};
 use ikebana_proposals::ProtocolId;
 use ikebana_sa_database::{Action, Policy, SaDescription, SaProtocol, Selectors};
@@ -64,14 +64,15 @@ impl Engine {
         });
         let (replaces, policy_path_mtu) = (params.replaces, tunnel.config.path_mtu);
         let extended = params.suite.esn;
-        let esp = esp_params(params, tunnel.config.outer);
+        let esp = esp_params(params, tunnel.config.outer, tunnel.config.tfc);
         let installed = match direction {
             Direction::Inbound => InboundSa::new(esp, &self.provider).map(|sa| {
                 let object = InboundObject { sa, child, path, in_udp, told: None };
                 let bounds = peers_sequence(extended).jittered(self.ike.rng());
                 pair.inbound = self.database.install_inbound(now, description(bounds), object).ok();
             }),
-            Direction::Outbound => OutboundSa::new(esp, &self.provider, self.ike.rng()).map(|sa| {
+            Direction::Outbound => OutboundSa::new(esp, &self.provider, self.ike.rng()).map(|mut sa| {
+                sa.set_path_mtu(policy_path_mtu);
                 let inner_mtu = sa.overhead().inner_mtu(policy_path_mtu);
                 pair.inner_mtu = inner_mtu;
                 let bounds = own_bounds(&sa).jittered(self.ike.rng());
@@ -254,7 +255,7 @@ fn limits(lifetime: Lifetime, bounds: Lifetime) -> Lifetime {
     }
 }
 
-fn esp_params(params: SaParams, outer: ikebana_esp::OuterPolicy) -> EspParams {
+fn esp_params(params: SaParams, outer: ikebana_esp::OuterPolicy, tfc: TfcPadding) -> EspParams {
     let inbound = params.direction == Direction::Inbound;
     let path = params.path;
     let (source, destination) =
@@ -275,6 +276,12 @@ fn esp_params(params: SaParams, outer: ikebana_esp::OuterPolicy) -> EspParams {
         replay_window: params.config.replay_window,
         outer,
         nat_checksum: NatChecksum::Recompute,
+        // RFC 4303 2.7: in tunnel mode alone, and where the peer has not refused it.
+        tfc: match params.mode {
+            Mode::Tunnel if params.tfc_padding => tfc,
+            Mode::Tunnel | Mode::Transport => TfcPadding::None,
+        },
+        ipcomp: params.cpi.and_then(Cpi::new).map(Ipcomp::new),
     }
 }
 

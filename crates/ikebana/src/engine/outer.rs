@@ -6,14 +6,18 @@ use arrayvec::ArrayVec;
 use ikebana_core::datagram::{Carried, classify};
 use ikebana_core::{Datagram, EspSpi, Instant, Path};
 use ikebana_esp::{
-    Arrived, Delivered, InboundSa, InboundSas, PacketBuf, ReceivedOuter, inner_flow, open_batch,
+    Arrived, Delivered, InboundSa, InboundSas, NextHeader, PacketBuf, ReceivedOuter, inner_flow, open_batch,
 };
 use ikebana_ike::ChildSignal;
 use ikebana_sa_database::{InboundId, SaDatabase, SaProtocol};
 
 use super::Engine;
-use super::event::{ArrivalFate, Arriving, DropCause, Port};
+use super::event::{ArrivalFate, Arriving, DropCause, Output, Port};
 use super::install::{InboundObject, OutboundObject, inbound_flow};
+
+/// Room for the longest packet that can come out of a compressed one, with an IP header in front of it.
+const DECOMPRESSED: usize = HEADROOM + 65_535;
+const HEADROOM: usize = 64;
 
 /// How often the endpoint is told that a peer lives: enough for liveness, and little work.
 const TELL_EVERY: Duration = Duration::from_secs(1);
@@ -168,9 +172,69 @@ impl Engine {
         };
         let Ok(next) = job.result else { return ArrivalFate::Dropped(DropCause::NotOpened) };
         let newest = job.sequence == object.sa.highest_sequence();
-        let delivered = object.sa.deliver(packet, next, ReceivedOuter { tos, ttl: None });
+        let compressed = next == NextHeader::IPCOMP && object.sa.decompresses();
         self.tell_endpoint(id, udp.filter(|_| newest));
-        match delivered {
+        if compressed {
+            self.deliver_elsewhere(id, packet, next, tos)
+        } else {
+            self.deliver(id, packet, next, tos)
+        }
+    }
+
+    /// Makes a compressed payload a packet to deliver, in a buffer of our own that has room for it, and puts it where
+    /// the payload was, if it fits.
+    fn deliver_elsewhere(
+        &mut self,
+        id: InboundId,
+        packet: &mut PacketBuf<'_>,
+        next: NextHeader,
+        tos: Option<u8>,
+    ) -> ArrivalFate {
+        let mut bytes = core::mem::take(&mut self.decompressed);
+        // Once: the longest packet, and an IP header in front.
+        bytes.resize(DECOMPRESSED, 0);
+        let range = HEADROOM..HEADROOM.saturating_add(packet.len());
+        let fate = match PacketBuf::new(&mut bytes, range) {
+            Some(mut roomy) => {
+                roomy.payload_mut().copy_from_slice(packet.payload());
+                match self.deliver(id, &mut roomy, next, tos) {
+                    ArrivalFate::Deliver => self.put_back(roomy.payload(), packet),
+                    fate @ (ArrivalFate::Pending | ArrivalFate::Consumed | ArrivalFate::Dropped(_)) => fate,
+                }
+            }
+            None => ArrivalFate::Dropped(DropCause::NotOpened),
+        };
+        self.decompressed = bytes;
+        fate
+    }
+
+    /// Packets that do not fit leave by the queue.
+    fn put_back(&mut self, opened: &[u8], packet: &mut PacketBuf<'_>) -> ArrivalFate {
+        packet.truncate(0);
+        match packet.grow_back(opened.len()) {
+            Some(octets) => {
+                octets.copy_from_slice(opened);
+                ArrivalFate::Deliver
+            }
+            None => {
+                self.out.push_back(Output::Deliver(opened.to_vec()));
+                ArrivalFate::Consumed
+            }
+        }
+    }
+
+    /// Makes an opened payload a packet to deliver, if that is allowed.
+    fn deliver(
+        &mut self,
+        id: InboundId,
+        packet: &mut PacketBuf<'_>,
+        next: NextHeader,
+        tos: Option<u8>,
+    ) -> ArrivalFate {
+        let Some(object) = self.database.inbound_mut(id) else {
+            return ArrivalFate::Dropped(DropCause::NoInboundSa);
+        };
+        match object.sa.deliver(packet, next, ReceivedOuter { tos, ttl: None }) {
             Ok(Delivered::Packet) => {}
             Ok(Delivered::Dummy) => return ArrivalFate::Dropped(DropCause::Idle),
             Err(_) => return ArrivalFate::Dropped(DropCause::NotOpened),

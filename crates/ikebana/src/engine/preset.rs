@@ -9,7 +9,7 @@ use core::time::Duration;
 
 use ikebana_core::datagram::IKE_PORT;
 use ikebana_core::{Lifetime, Secret};
-use ikebana_esp::OuterPolicy;
+use ikebana_esp::{OuterPolicy, TfcPadding};
 use ikebana_ike::{
     Authentication, ChildConfig, Encapsulation, Liveness, Mode, PeerConfig, Retransmission, SelectorTemplate,
     Uniqueness,
@@ -95,6 +95,14 @@ pub enum ConfigError {
         /// The child; without one, it is the IKE proposals.
         child: Option<String>,
     },
+    /// Compression is negotiated with IKEv2 alone.
+    #[error("child {child} of tunnel {tunnel} is to be compressed, which is negotiated with IKEv2 only")]
+    CompressionInIkev1 {
+        /// The tunnel.
+        tunnel: String,
+        /// The child.
+        child: String,
+    },
     /// A peer is to ask for a user, and there is none to name.
     #[error("tunnel {0} is a client of XAUTH, and has no user name and password")]
     NoXauthUser(String),
@@ -139,6 +147,7 @@ impl TunnelConfig {
             mode: Mode::Tunnel,
             lifetime: Lifetime::by_time(Duration::from_secs(3_600)),
             replay_window: 1_024,
+            compress: false,
         };
         let peer = PeerConfig {
             name: name.to_string(),
@@ -169,6 +178,7 @@ impl TunnelConfig {
             on_dead_peer: DeadPeerAction::Restart,
             path_mtu: 1_500,
             outer: OuterPolicy::default(),
+            tfc: TfcPadding::default(),
             assign: Vec::new(),
             xauth: None,
             xauth_users: Vec::new(),

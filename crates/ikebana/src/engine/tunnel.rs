@@ -96,6 +96,7 @@ pub(super) struct Description {
     pub(super) on_dead_peer: super::DeadPeerAction,
     pub(super) path_mtu: usize,
     pub(super) outer: ikebana_esp::OuterPolicy,
+    pub(super) tfc: ikebana_esp::TfcPadding,
     pub(super) assign: Vec<ikebana_ike::Assignment>,
 }
 
@@ -115,6 +116,7 @@ impl Tunnel {
                 on_dead_peer: config.on_dead_peer,
                 path_mtu: config.path_mtu,
                 outer: config.outer,
+                tfc: config.tfc,
                 assign: config.assign,
             },
             activity: Activity::Idle,

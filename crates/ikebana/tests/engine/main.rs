@@ -15,6 +15,7 @@ mod world;
 
 mod addresses;
 mod coming_up;
+mod concealment;
 mod dead_peer;
 mod diagnosis;
 mod early;

@@ -82,6 +82,7 @@ pub(crate) fn copy(config: &TunnelConfig) -> TunnelConfig {
         on_dead_peer: config.on_dead_peer,
         path_mtu: config.path_mtu,
         outer: config.outer,
+        tfc: config.tfc,
         assign: config.assign.clone(),
         xauth: config.xauth.as_ref().map(same_user),
         xauth_users: config.xauth_users.iter().map(same_user).collect(),

@@ -198,7 +198,7 @@ impl World {
 
     /// Hands a packet of the inner side to an engine.
     pub(crate) fn send_packet(&mut self, from: usize, packet: &[u8]) -> LeavingFate {
-        let mut buffer = vec![0; packet.len() + 2 * ROOM];
+        let mut buffer = vec![0; packet.len() + 2 * ROOM + 1_500];
         buffer[ROOM..ROOM + packet.len()].copy_from_slice(packet);
         let buf = PacketBuf::new(&mut buffer, ROOM..ROOM + packet.len()).unwrap();
         let mut batch = [Leaving::new(buf)];

@@ -130,6 +130,7 @@ fn config(esp: &str, local: &str, remote: &str) -> Arc<ChildConfig> {
         mode: Mode::Tunnel,
         lifetime: Lifetime::UNLIMITED,
         replay_window: 64,
+        compress: false,
     })
 }
 

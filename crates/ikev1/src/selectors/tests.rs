@@ -70,6 +70,7 @@ fn a_configuration_stands_for_every_pair_of_one_family_and_protocol() {
         mode: Mode::Tunnel,
         lifetime: Lifetime::UNLIMITED,
         replay_window: 64,
+        compress: false,
     };
     let path = Path::new("192.0.2.1:500".parse().unwrap(), "192.0.2.2:500".parse().unwrap());
     let ends = Ends::outer(path);

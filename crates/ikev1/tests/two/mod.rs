@@ -68,6 +68,7 @@ pub(crate) fn peer(local: &str, remote: &str, nets: [&str; 2], mode: Phase1Mode)
             mode: Mode::Tunnel,
             lifetime: Lifetime::UNLIMITED,
             replay_window: 64,
+            compress: false,
         })],
         lifetime: Lifetime::UNLIMITED,
         liveness: None,

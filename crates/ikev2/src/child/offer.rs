@@ -7,6 +7,7 @@ use ikebana_core::{EspSpi, Flow, TrafficSelectors};
 use ikebana_ike::{ChildConfig, ChildFailure, Mode};
 use ikebana_proposals::{ChildSuite, Chosen, KeyExchangeId, Proposal, ProtocolId, SaPayload, confirm_child};
 
+use super::extras::{self, Extras};
 use super::negotiate::usable_proposals;
 use super::selectors::{self, Ends};
 use crate::context::Context;
@@ -35,6 +36,7 @@ pub(crate) struct Terms {
     pub(crate) local: TrafficSelectors,
     pub(crate) remote: TrafficSelectors,
     pub(crate) mode: Mode,
+    pub(crate) extras: Extras,
 }
 
 impl ChildOffer {
@@ -90,6 +92,7 @@ impl ChildOffer {
         if self.config.mode == Mode::Transport {
             payloads.push(notify(NotifyType::USE_TRANSPORT_MODE, Vec::new()));
         }
+        payloads.extend(extras::offer(&self.config, self.protocol(), self.spi));
         payloads.push(Payload::Sa(self.sa.clone()));
         payloads.extend(fresh);
         payloads.push(Payload::TsInitiator(TrafficSelectorPayload::new(self.local.clone())));
@@ -131,7 +134,8 @@ impl ChildOffer {
                 self.remote
             )));
         }
-        Ok(Terms { chosen, outbound, local, remote, mode })
+        let extras = Extras::agree(&self.config, chosen.suite.protocol, self.spi, payloads);
+        Ok(Terms { chosen, outbound, local, remote, mode, extras })
     }
 
     /// What an error notification in the answer means.

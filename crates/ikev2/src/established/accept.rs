@@ -10,6 +10,7 @@ use ikebana_proposals::{KeyExchangeId, ProtocolId, SaPayload};
 
 use super::create::Rival;
 use super::{Established, Exchange, Fate, REPLACED_TIMEOUT, Task};
+use crate::child::extras::Extras;
 use crate::child::negotiate::{Wanted, choose};
 use crate::child::{Agreed, Child, ChildState};
 use crate::context::Context;
@@ -124,6 +125,8 @@ impl Established {
         if choice.mode == Mode::Transport {
             answer.push(notify(NotifyType::USE_TRANSPORT_MODE, Vec::new()));
         }
+        let extras = Extras::agree(&choice.config, suite.protocol, inbound, payloads);
+        answer.extend(extras.answer());
         answer.push(Payload::Sa(SaPayload::answer_child(&choice.chosen, &inbound.to_be_bytes())));
         answer.push(Payload::Nonce(ours.clone()));
         answer.extend(exchanged.map(|exchanged| exchanged.payload));
@@ -139,6 +142,7 @@ impl Established {
             remote: choice.remote,
             inbound_keys,
             outbound_keys,
+            extras,
             replaces: old,
         };
         // RFC 7296 2.8: a peer that replaces a pair has installed it.

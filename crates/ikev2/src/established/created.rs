@@ -91,6 +91,7 @@ impl Established {
             remote: terms.remote,
             inbound_keys,
             outbound_keys,
+            extras: terms.extras,
             replaces: create.rekeys,
         })
     }

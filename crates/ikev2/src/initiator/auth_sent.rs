@@ -252,6 +252,7 @@ fn first_child(
         remote: terms.remote,
         inbound_keys,
         outbound_keys,
+        extras: terms.extras,
         replaces: None,
     })
 }

@@ -16,6 +16,7 @@ use super::answered::Answered;
 use super::failed;
 use crate::addresses;
 use crate::auth::PeerAuthenticated;
+use crate::child::extras::Extras;
 use crate::child::negotiate::{Wanted, choose};
 use crate::child::selectors::Ends;
 use crate::child::{Agreed, Child};
@@ -357,6 +358,8 @@ fn first_child(
     if choice.mode == Mode::Transport {
         answer.push(notify(NotifyType::USE_TRANSPORT_MODE, Vec::new()));
     }
+    let extras = Extras::agree(&choice.config, suite.protocol, inbound, payloads);
+    answer.extend(extras.answer());
     answer.push(Payload::Sa(SaPayload::answer_child(&choice.chosen, &inbound.to_be_bytes())));
     answer.push(Payload::TsInitiator(TrafficSelectorPayload::new(choice.remote.clone())));
     answer.push(Payload::TsResponder(TrafficSelectorPayload::new(choice.local.clone())));
@@ -370,6 +373,7 @@ fn first_child(
         remote: choice.remote,
         inbound_keys,
         outbound_keys,
+        extras,
         replaces: None,
     };
     Ok((agreed, answer))

@@ -60,6 +60,9 @@ pub(crate) struct Facts {
     pub(crate) path: Path,
     pub(crate) local: String,
     pub(crate) remote: String,
+    pub(crate) direction: Direction,
+    pub(crate) cpi: Option<u16>,
+    pub(crate) tfc_padding: bool,
 }
 
 /// An SA as both sides must have it: SPI, and keys.
@@ -220,6 +223,9 @@ impl Host {
                     path: params.path,
                     local: params.local.to_string(),
                     remote: params.remote.to_string(),
+                    direction: params.direction,
+                    cpi: params.cpi,
+                    tfc_padding: params.tfc_padding,
                 });
                 if params.direction == Direction::Outbound {
                     self.outbound_order.push((params.child, params.spi));

@@ -92,6 +92,7 @@ pub(crate) fn peer_config(setup: &Setup, me: usize) -> PeerConfig {
             mode: setup.mode,
             lifetime: setup.child_lifetime,
             replay_window: 64,
+            compress: false,
         })],
         lifetime: setup.ike_lifetime,
         liveness: setup.liveness.map(|delay| Liveness { delay }),

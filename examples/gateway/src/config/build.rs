@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ikebana::esp::TfcPadding;
 use ikebana_core::{AddressRange, IdentityPattern, Lifetime};
 use ikebana_ike::config::{Encapsulation, Mode, SelectorTemplate};
 use ikebana_proposals::{KeywordError, Preset, Proposal};
@@ -273,6 +274,8 @@ fn tunnel(raw: Spanned<raw::Tunnel>, report: &mut Report<'_>) -> Option<Tunnel> 
         }),
         encap: text(raw.encap, report, |word| value::choice(word, &ENCAPS)).unwrap_or_default(),
         replay_window: replay_window(raw.replay_window, report),
+        compress: compress(raw.compress, version, report),
+        tfc: tfc_padding(raw.tfc_padding, report),
         mtu: number(raw.mtu, report, 576..=i64::try_from(LONGEST_PACKET).unwrap_or(i64::MAX)),
         vips: list(raw.vips, report, |address| {
             address.parse().map_err(|_| format!("{address:?} is no IP address; 0.0.0.0 or :: asks for any"))
@@ -442,6 +445,29 @@ fn replay_window(raw: Option<Spanned<i64>>, report: &mut Report<'_>) -> u32 {
         report.error(span, message);
     }
     window
+}
+
+fn compress(raw: Option<Spanned<bool>>, version: IkeVersion, report: &mut Report<'_>) -> bool {
+    let Some(raw) = raw else { return false };
+    if *raw.get_ref() && version == IkeVersion::V1 {
+        report.error(raw.span(), "compression is negotiated with IKEv2 only".to_owned());
+    }
+    raw.into_inner()
+}
+
+/// `tfc_padding`, as strongSwan has it: a size, or the path's.
+fn tfc_padding(raw: Option<Spanned<raw::Quantity>>, report: &mut Report<'_>) -> TfcPadding {
+    let Some(raw) = raw else { return TfcPadding::None };
+    let padding = match raw.get_ref() {
+        raw::Quantity::Plain(0) => Ok(TfcPadding::None),
+        raw::Quantity::Plain(size) => {
+            u16::try_from(*size).map(TfcPadding::Size).map_err(|_| format!("{size} is not from 0 to 65535"))
+        }
+        raw::Quantity::WithUnit(word) if word == "mtu" => Ok(TfcPadding::PathMtu),
+        raw::Quantity::WithUnit(word) => Err(format!("{word:?} is no size in octets, nor \"mtu\"")),
+        raw::Quantity::Fraction(value) => Err(format!("{value} is no whole number of octets")),
+    };
+    report.value(raw.span(), padding).unwrap_or_default()
 }
 
 pub(super) fn time(raw: Option<Spanned<raw::Quantity>>, report: &mut Report<'_>) -> Option<Option<Duration>> {

@@ -28,6 +28,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ikebana::esp::TfcPadding;
 use ikebana_core::{AddressRange, Identity, IdentityPattern, Lifetime, Secret};
 use ikebana_ike::Retransmission;
 use ikebana_ike::config::{Encapsulation, Mode, SelectorTemplate};
@@ -147,6 +148,10 @@ pub struct Tunnel {
     pub encap: Encapsulation,
     /// Packets the replay window looks back.
     pub replay_window: u32,
+    /// Whether packets are compressed, if the peer wants it too.
+    pub compress: bool,
+    /// How much longer packets look than they are.
+    pub tfc: TfcPadding,
     /// Largest packet into the tunnel; `None` to derive it from the suite and the path.
     pub mtu: Option<u16>,
     /// Addresses to ask the peer for; an unspecified one for any of its family.
@@ -175,6 +180,7 @@ impl Tunnel {
             && (self.dpd_delay, self.dpd_action) == (other.dpd_delay, other.dpd_action)
             && self.retransmission == other.retransmission
             && (self.encap, self.replay_window, self.mtu) == (other.encap, other.replay_window, other.mtu)
+            && (self.compress, self.tfc) == (other.compress, other.tfc)
             && self.vips == other.vips
     }
 }

@@ -79,6 +79,8 @@ pub(super) struct Tunnel {
     pub(super) encap: Text,
     pub(super) replay_window: Option<Spanned<i64>>,
     pub(super) mtu: Option<Spanned<i64>>,
+    pub(super) compress: Option<Spanned<bool>>,
+    pub(super) tfc_padding: Option<Spanned<Quantity>>,
     pub(super) vips: Texts,
     pub(super) aggressive: Option<Spanned<bool>>,
     pub(super) xauth: Text,

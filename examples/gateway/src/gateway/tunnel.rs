@@ -46,6 +46,7 @@ pub(super) fn for_engine(
         mode: tunnel.mode,
         lifetime: tunnel.lifetime,
         replay_window: tunnel.replay_window,
+        compress: tunnel.compress,
     };
     let remote_id = match (&tunnel.remote_id, remote) {
         (Some(pattern), _) => pattern.clone(),
@@ -113,6 +114,7 @@ pub(super) fn for_engine(
         },
         path_mtu: PATH_MTU,
         outer: OuterPolicy::default(),
+        tfc: tunnel.tfc,
         assign,
         xauth,
         xauth_users,
