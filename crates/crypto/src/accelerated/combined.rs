@@ -2,6 +2,7 @@
 //! also without an IV on the wire (RFC 8750).
 
 use alloc::boxed::Box;
+use core::hint;
 
 use ikebana_proposals::{Encryption, EncryptionId};
 use zeroize::Zeroizing;
@@ -81,7 +82,11 @@ impl Aead for ChaChaKey {
 
 /// Whether the tag begins with `icv`, in constant time.
 fn begins_with(tag: &[u8; TAG], icv: &[u8]) -> bool {
-    tag.get(..icv.len()).is_some_and(|tag| ct_eq(tag, icv))
+    match <&[u8; TAG]>::try_from(icv) {
+        // Nearly always, and much faster in one piece; the compiler must not look into it octet by octet.
+        Ok(icv) => hint::black_box(u128::from_le_bytes(*tag) ^ u128::from_le_bytes(*icv)) == 0,
+        Err(_) => tag.get(..icv.len()).is_some_and(|tag| ct_eq(tag, icv)),
+    }
 }
 
 /// The salt and 8 octets of IV.

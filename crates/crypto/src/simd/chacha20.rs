@@ -22,8 +22,14 @@ pub(crate) const BLOCKS: u32 = 6;
 /// Octets of key stream that are made at a time.
 pub(crate) const GROUP: usize = 2 * SETS * BLOCK;
 
-/// Blocks of the MAC for each of ten double rounds: all that belong to a group of key stream.
-const MAC_BLOCKS: usize = (GROUP / poly1305::BLOCK).div_ceil(10);
+/// Double rounds of a block.
+const DOUBLE_ROUNDS: usize = 10;
+
+/// Blocks of the MAC in each double round: those that belong to a group of key stream, and some more.
+const MAC_BLOCKS: usize = (GROUP / poly1305::BLOCK).div_ceil(DOUBLE_ROUNDS);
+
+/// Octets that the MAC can take while a group of key stream is made.
+pub(crate) const MAC_GROUP: usize = DOUBLE_ROUNDS * MAC_BLOCKS * poly1305::BLOCK;
 
 /// A key in two rows.
 pub(crate) type Key = [[u8; 16]; 2];
@@ -70,7 +76,8 @@ pub(crate) fn key_stream(
     stream: &mut [u8; GROUP],
     (mac, hashed): (&mut Poly1305, &[u8]),
 ) {
-    let (blocks, rest) = hashed.as_chunks();
+    let (blocks, rest) = hashed.as_chunks::<{ poly1305::BLOCK }>();
+    let (blocks, odd) = blocks.as_chunks::<MAC_BLOCKS>();
     let mut blocks = blocks.iter();
     let mut sum = *mac;
     let mut last = [0; 16];
@@ -92,7 +99,7 @@ pub(crate) fn key_stream(
     let mut b: Row = [start_b; SETS];
     let mut c: Row = [start_c; SETS];
     let mut d: Row = start_d;
-    for _ in 0..10 {
+    for _ in 0..DOUBLE_ROUNDS {
         quarter_rounds([&mut a, &mut b, &mut c, &mut d], rotations);
         // From columns to diagonals.
         for ((a, c), d) in a.iter_mut().zip(&mut c).zip(&mut d) {
@@ -106,11 +113,14 @@ pub(crate) fn key_stream(
             *d = _mm256_shuffle_epi32::<0b01_00_11_10>(*d);
             *c = _mm256_shuffle_epi32::<0b10_01_00_11>(*c);
         }
-        for block in blocks.by_ref().take(MAC_BLOCKS) {
-            sum.block(block);
+        if let Some(blocks) = blocks.next() {
+            for block in blocks {
+                sum.block(block);
+            }
         }
     }
-    sum.padded(blocks.as_slice().as_flattened());
+    sum.padded(blocks.as_slice().as_flattened().as_flattened());
+    sum.padded(odd.as_flattened());
     sum.padded(rest);
     *mac = sum;
 

@@ -6,7 +6,7 @@ use core::mem;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::Avx2;
-use super::chacha20::{self, GROUP, key_stream};
+use super::chacha20::{self, GROUP, MAC_GROUP, key_stream};
 use super::poly1305::{self, Poly1305};
 
 /// Octets of a nonce: a salt of 4 and an IV of 8 (RFC 7634 2).
@@ -87,28 +87,33 @@ fn run<const SEAL: bool>(
     let mut mac = Poly1305::new(mac_key.first_chunk().unwrap_or(&[0; 32]));
     mac.padded(associated);
 
-    let (mut group, mut rest) = text.split_at_mut(text.len().min(first_stream.len()));
+    let mut group = 0..text.len().min(first_stream.len());
     let mut from = chacha20::BLOCK;
+    let mut hashed = 0;
     let mut counter = 0_u32;
-    while !rest.is_empty() {
-        counter = counter.wrapping_add(chacha20::BLOCKS);
+    loop {
         if SEAL {
-            xor(group, &stream[from..]);
+            xor(&mut text[group.clone()], &stream[from..]);
         }
-        key_stream((key, nonce, counter), next, (&mut mac, group));
+        let last = group.end == text.len();
+        if last {
+            mac.padded(&text[hashed..]);
+        } else {
+            // On opening all of the ciphertext is there, so hashing may go ahead of decryption.
+            let end = if SEAL { group.end } else { text.len().min(hashed + MAC_GROUP) };
+            counter = counter.wrapping_add(chacha20::BLOCKS);
+            key_stream((key, nonce, counter), next, (&mut mac, &text[hashed..end]));
+            hashed = end;
+        }
         if !SEAL {
-            xor(group, &stream[from..]);
+            xor(&mut text[group.clone()], &stream[from..]);
+        }
+        if last {
+            break;
         }
         from = 0;
         mem::swap(&mut stream, &mut next);
-        (group, rest) = rest.split_at_mut(rest.len().min(GROUP));
-    }
-    if SEAL {
-        xor(group, &stream[from..]);
-    }
-    mac.padded(group);
-    if !SEAL {
-        xor(group, &stream[from..]);
+        group = group.end..text.len().min(group.end + GROUP);
     }
     mac.block(&lengths);
     mac.tag()
