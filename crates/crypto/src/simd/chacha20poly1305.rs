@@ -8,6 +8,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 use super::Avx2;
 use super::chacha20::{self, GROUP, MAC_GROUP, key_stream};
 use super::poly1305::{self, Poly1305};
+use super::vector::wide;
 
 /// Octets of a nonce: a salt of 4 and an IV of 8 (RFC 7634 2).
 pub(crate) const NONCE: usize = 12;
@@ -122,7 +123,14 @@ fn run<const SEAL: bool>(
 #[inline]
 #[target_feature(enable = "avx2")]
 fn xor(text: &mut [u8], stream: &[u8]) {
-    for (octet, stream) in text.iter_mut().zip(stream) {
+    let (vectors, rest) = text.as_chunks_mut();
+    let (stream, rest_stream) = stream.as_chunks();
+    let odd = stream.get(vectors.len()).map_or(rest_stream, |next| next);
+    for (text, stream) in vectors.iter_mut().zip(stream) {
+        let sum = wide::xor(wide::load(text), wide::load(stream));
+        wide::store(text, sum);
+    }
+    for (octet, stream) in rest.iter_mut().zip(odd) {
         *octet ^= stream;
     }
 }

@@ -1,6 +1,8 @@
 //! Poly1305 (RFC 8439 2.5) with two words of 64 bits and a rest, in the integer unit: it runs beside the vectors of
 //! ChaCha20 and costs next to nothing there.
 
+use super::vector::partial;
+
 /// Octets of a block, and of a tag.
 pub(crate) const BLOCK: usize = 16;
 
@@ -34,8 +36,13 @@ impl Poly1305 {
     /// Adds a whole block and multiplies with r.
     #[inline]
     pub(crate) fn block(&mut self, block: &[u8; BLOCK]) {
+        self.add(u128::from_le_bytes(*block));
+    }
+
+    #[inline]
+    fn add(&mut self, block: u128) {
         let [r0, r1] = self.r;
-        let (low, above) = self.low.overflowing_add(u128::from_le_bytes(*block));
+        let (low, above) = self.low.overflowing_add(block);
         let (low, carry) = low.overflowing_add(u128::from(folded(self.high)));
         let (h0, h1) = words(low);
         let h2 = (self.high & 3) + 1 + u64::from(above) + u64::from(carry);
@@ -57,11 +64,7 @@ impl Poly1305 {
             self.block(block);
         }
         if !rest.is_empty() {
-            let mut block = [0; BLOCK];
-            for (slot, &octet) in block.iter_mut().zip(rest) {
-                *slot = octet;
-            }
-            self.block(&block);
+            self.add(partial(rest));
         }
     }
 

@@ -34,9 +34,15 @@ pub(crate) fn octets(value: __m128i) -> [u8; BLOCK] {
 #[inline]
 #[target_feature(enable = "sse2")]
 pub(crate) fn load_partial(octets: &[u8]) -> __m128i {
-    if let Some(whole) = octets.first_chunk() {
-        return load(whole);
+    match octets.first_chunk() {
+        Some(whole) => load(whole),
+        None => load(&partial(octets).to_le_bytes()),
     }
+}
+
+/// Fewer than 16 octets with zeros behind them, the first as the lowest.
+#[inline]
+pub(crate) fn partial(octets: &[u8]) -> u128 {
     // In pieces of a register: a copy through memory would have to wait until all of it is there.
     let (eight, rest) = octets.as_chunks::<8>();
     let (four, rest) = rest.as_chunks::<4>();
@@ -51,7 +57,7 @@ pub(crate) fn load_partial(octets: &[u8]) -> __m128i {
     if let Some(&eight) = eight.first() {
         value = (value << 64) | u128::from(u64::from_le_bytes(eight));
     }
-    load(&value.to_le_bytes())
+    value
 }
 
 /// Writes as many of the 16 octets as there is room for.
