@@ -14,13 +14,14 @@ use slab::Slab;
 use crate::acquire::Acquires;
 use crate::cache::FlowCache;
 use crate::event::{Event, Limit};
-use crate::hash::Keyed;
+use crate::hash::{Folded, Keyed};
 use crate::index::{Rank, SelectorIndex};
 use crate::policy::{Action, Policy, PolicyId, TunnelId};
 use crate::sa::{
     Change, Counted, Entry, InboundId, InstallError, NotUsable, OutboundId, SaDescription, SaId, SaInfo,
     SaProtocol, Slot,
 };
+use crate::spi_table::SpiTable;
 
 use table::Table;
 
@@ -64,14 +65,15 @@ impl Default for DatabaseConfig {
 /// Any order of calls is allowed. Time never goes back: a `now` before the latest one counts as that one.
 pub struct SaDatabase<I, O = I> {
     config: DatabaseConfig,
-    hash: Keyed,
     now: Instant,
     next_serial: u64,
     policies: Slab<StoredPolicy>,
-    policy_index: SelectorIndex<PolicyId>,
+    policy_index: SelectorIndex<(PolicyId, Action)>,
     inbound: Table<I>,
-    /// Which inbound SA has an SPI.
-    by_spi: HashMap<(SaProtocol, EspSpi), InboundId, Keyed>,
+    /// Which inbound ESP SA has an SPI.
+    esp: SpiTable,
+    /// Which inbound AH SA has an SPI.
+    ah: SpiTable,
     outbound: Table<O>,
     tunnels: HashMap<TunnelId, Tunnel, Keyed>,
     cache: FlowCache,
@@ -106,19 +108,19 @@ impl<I, O> SaDatabase<I, O> {
     /// An empty database. `rng` gives it the key that its hashes are under.
     #[must_use]
     pub fn new(rng: &mut dyn SecureRandom, config: DatabaseConfig) -> Self {
-        let hash = Keyed::new(rng);
+        let (hash, folded) = (Keyed::new(rng), Folded::new(rng));
         Self {
             config,
-            hash,
             now: Instant::ZERO,
             next_serial: 0,
             policies: Slab::new(),
-            policy_index: SelectorIndex::new(hash),
+            policy_index: SelectorIndex::new(),
             inbound: Table::new(),
-            by_spi: HashMap::with_hasher(hash),
+            esp: SpiTable::new(folded),
+            ah: SpiTable::new(folded),
             outbound: Table::new(),
             tunnels: HashMap::with_hasher(hash),
-            cache: FlowCache::new(hash, config.flow_cache),
+            cache: FlowCache::new(folded, config.flow_cache),
             acquires: Acquires::new(config.first_acquire_pause, config.longest_acquire_pause),
             timers: TimerTable::new(),
             events: VecDeque::new(),
@@ -135,7 +137,7 @@ impl<I, O> SaDatabase<I, O> {
         let index = u32::try_from(slot.key()).expect("fewer policies than fit into memory");
         let id = PolicyId { serial, index };
         let rank = Rank { priority: policy.priority, order: serial };
-        self.policy_index.insert(rank, id, &policy.selectors);
+        self.policy_index.insert(rank, (id, policy.action), &policy.selectors);
         slot.insert(StoredPolicy { serial, policy });
         self.cache.invalidate();
         id
@@ -146,7 +148,7 @@ impl<I, O> SaDatabase<I, O> {
         self.policy(id)?;
         let StoredPolicy { serial, policy } = self.policies.try_remove(index_of(id.index))?;
         let rank = Rank { priority: policy.priority, order: serial };
-        self.policy_index.remove(rank, &policy.selectors);
+        self.policy_index.remove(rank);
         if let Action::Protect { tunnel, .. } = policy.action {
             self.acquires.forget(tunnel, id);
         }
@@ -178,7 +180,7 @@ impl<I, O> SaDatabase<I, O> {
     /// Whether an inbound SA may be given this SPI.
     #[must_use]
     pub fn is_spi_free(&self, protocol: SaProtocol, spi: EspSpi) -> bool {
-        !self.by_spi.contains_key(&(protocol, spi))
+        !self.spis(protocol).contains(spi)
     }
 
     /// Installs an inbound SA. Packets are accepted on it from now on.
@@ -192,15 +194,15 @@ impl<I, O> SaDatabase<I, O> {
         object: I,
     ) -> Result<InboundId, InstallError> {
         let now = self.clamp(now);
-        let (tunnel, key) = (description.tunnel, (description.protocol, description.spi));
-        if self.by_spi.contains_key(&key) {
-            return Err(InstallError::SpiInUse(description.spi));
+        let (tunnel, protocol, spi) = (description.tunnel, description.protocol, description.spi);
+        if !self.is_spi_free(protocol, spi) {
+            return Err(InstallError::SpiInUse(spi));
         }
         let serial = self.serial();
         let entry = Entry::new(serial, now, description, object);
         let deadline = entry.deadline();
         let id = InboundId(self.inbound.insert(entry));
-        self.by_spi.insert(key, id);
+        self.spis_mut(protocol).insert(spi, id.0);
         self.tunnel(tunnel).inbound.insert(id);
         self.arm(id.into(), deadline);
         Ok(id)
@@ -226,7 +228,7 @@ impl<I, O> SaDatabase<I, O> {
     /// Removes an inbound SA and returns its object.
     pub fn remove_inbound(&mut self, id: InboundId) -> Option<I> {
         let entry = self.inbound.remove(id.0)?;
-        self.by_spi.remove(&(entry.protocol, entry.spi));
+        self.spis_mut(entry.protocol).remove(entry.spi);
         self.timers.cancel(&id.into());
         if let Some(tunnel) = self.tunnels.get_mut(&entry.tunnel) {
             tunnel.inbound.remove(&id);
@@ -357,12 +359,25 @@ impl<I, O> SaDatabase<I, O> {
         self.now
     }
 
+    const fn spis(&self, protocol: SaProtocol) -> &SpiTable {
+        match protocol {
+            SaProtocol::Esp => &self.esp,
+            SaProtocol::Ah => &self.ah,
+        }
+    }
+
+    const fn spis_mut(&mut self, protocol: SaProtocol) -> &mut SpiTable {
+        match protocol {
+            SaProtocol::Esp => &mut self.esp,
+            SaProtocol::Ah => &mut self.ah,
+        }
+    }
+
     fn tunnel(&mut self, id: TunnelId) -> &mut Tunnel {
-        let hash = self.hash;
         self.tunnels.entry(id).or_insert_with(|| Tunnel {
             inbound: BTreeSet::new(),
             outbound: BTreeSet::new(),
-            usable: SelectorIndex::new(hash),
+            usable: SelectorIndex::new(),
         })
     }
 
@@ -387,7 +402,7 @@ impl<I, O> SaDatabase<I, O> {
     fn unlist(&mut self, id: OutboundId) {
         let Some(entry) = self.outbound.get(id.0) else { return };
         if let Some(tunnel) = self.tunnels.get_mut(&entry.tunnel) {
-            tunnel.usable.remove(newest_first(id), &entry.selectors);
+            tunnel.usable.remove(newest_first(id));
         }
         self.cache.invalidate();
     }
@@ -411,14 +426,17 @@ impl<I, O> SaDatabase<I, O> {
 
     /// Acts on a limit that an SA has reached.
     fn changed(&mut self, sa: SaId, change: Change) {
-        let Some(tunnel) = self.info(sa).map(|info| info.tunnel) else { return };
+        let Some(SaInfo { tunnel, protocol, spi, .. }) = self.info(sa) else { return };
         let event = |limit: Limit, hard: bool| match hard {
             true => Event::HardExpired { sa, tunnel, limit },
             false => Event::SoftExpired { sa, tunnel, limit },
         };
         match (change, sa) {
             (Change::Soft(limit), _) => self.events.push_back(event(limit, false)),
-            (Change::Hard(limit), SaId::Inbound(_)) => self.events.push_back(event(limit, true)),
+            (Change::Hard(limit), SaId::Inbound(_)) => {
+                self.spis_mut(protocol).close(spi);
+                self.events.push_back(event(limit, true));
+            }
             (Change::Hard(limit), SaId::Outbound(id)) => {
                 self.unlist(id);
                 self.events.push_back(event(limit, true));

@@ -86,9 +86,19 @@
 //!
 //! # Cost
 //!
-//! An inbound lookup is one hash. An outbound one is a probe of a cache of recent flows; on a miss, one hash
-//! per prefix length in use. All hashes are SipHash under a secret key, so nobody outside can choose what
-//! collides. Nothing is allocated per packet, except by the first packet of an acquire.
+//! An inbound lookup reads one cache line, and now and then the next one.
+//!
+//! An outbound one is a probe of a cache of recent flows. On a miss, the policies are divided along each coordinate
+//! of a flow (addresses, ports, protocol), and of each the set of policies is looked up that it leaves possible; the
+//! first one in all of these sets decides. Apart from what the processor's caches miss, that takes about as long for
+//! ten thousand policies as for ten, also where they differ in their ports only, or lie one within the other, and
+//! whatever flows a sender thinks of: for *n* policies at most *n*/64 steps of a few instructions, of which nearly
+//! all are skipped. A range of addresses or ports takes 420 octets at most. A policy that is added makes some of the
+//! structure anew, which comes to some ten microseconds on average. Up to sixteen policies are simply tried one after
+//! the other.
+//!
+//! All hashes are under a secret, so nobody outside can choose what collides. Nothing is allocated per packet,
+//! except by the first packet of an acquire.
 //!
 //! # Not here
 //!
@@ -111,6 +121,7 @@ mod index;
 mod pad;
 mod policy;
 mod sa;
+mod spi_table;
 
 pub use database::{DatabaseConfig, Removed, SaDatabase, Unmatched};
 pub use event::{Decision, DiscardReason, Event, Limit};

@@ -132,7 +132,8 @@ pub enum NotUsable {
     Expired,
 }
 
-/// An SA in its table.
+/// An SA in its table. In this order, so that what every packet looks at is together, however large the object is.
+#[repr(C)]
 pub(crate) struct Entry<T> {
     pub(crate) serial: u64,
     pub(crate) tunnel: TunnelId,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ikebana_core::{EspSpi, Instant, Lifetime};
 use ikebana_sa_database::*;
-use ikebana_testkit::SeededRng;
+use ikebana_testkit::{SeededRng, soak};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -110,7 +110,7 @@ fn check_decision(decision: Decision, expected: &ModelDecision, outbound: &[(Out
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1_000))]
+    #![proptest_config(ProptestConfig::with_cases(soak::cases(1_000)))]
 
     #[test]
     fn every_decision_and_event_is_that_of_a_scan_of_ordered_lists(

@@ -10,6 +10,7 @@
 //! | [`network`] | datagrams between endpoints: loss, duplication, delay, reordering, MTU, NAT |
 //! | [`mutation`] | every small damage that can be done to a message |
 //! | [`capture`] | UDP, ESP and AH out of pcap, pcapng and snoop files |
+//! | [`soak`] | how long tests run |
 //! | [`vectors`] | files of test vectors in JSON |
 //!
 //! Nothing here is for production: the randomness is predictable, and failures panic.
@@ -20,6 +21,7 @@ pub mod clock;
 pub mod mutation;
 pub mod network;
 pub mod random;
+pub mod soak;
 pub mod vectors;
 
 pub use clock::VirtualClock;

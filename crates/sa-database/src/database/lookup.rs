@@ -5,7 +5,7 @@ use ikebana_core::{EspSpi, Flow, Instant};
 use super::{SaDatabase, Unmatched};
 use crate::event::{Decision, DiscardReason, Event};
 use crate::policy::{Action, PolicyId, TunnelId};
-use crate::sa::{Entry, InboundId, OutboundId, SaProtocol, SaState};
+use crate::sa::{Entry, InboundId, OutboundId, SaProtocol};
 
 impl<I, O> SaDatabase<I, O> {
     /// What is to be done with an outbound packet.
@@ -14,7 +14,7 @@ impl<I, O> SaDatabase<I, O> {
         if let Some(decision) = self.cache.get(flow) {
             return decision;
         }
-        let decision = match self.policy_for(flow) {
+        let decision = match self.policy_index.first_match(flow) {
             None => match self.config.unmatched {
                 Unmatched::Discard => Decision::Discard(DiscardReason::NoPolicy),
                 Unmatched::Bypass => Decision::Bypass,
@@ -37,8 +37,14 @@ impl<I, O> SaDatabase<I, O> {
     /// The inbound SA that has this SPI, unless it has reached a hard limit.
     #[must_use]
     pub fn inbound(&self, protocol: SaProtocol, spi: EspSpi) -> Option<InboundId> {
-        let id = *self.by_spi.get(&(protocol, spi))?;
-        self.inbound.get(id.0).is_some_and(|entry| entry.state != SaState::HardExpired).then_some(id)
+        self.spis(protocol).get(spi).map(InboundId)
+    }
+
+    /// The inbound SA that has this SPI and has reached a hard limit: its packets are dropped, and whoever counts
+    /// them may want to know whose they are.
+    #[must_use]
+    pub fn inbound_expired(&self, protocol: SaProtocol, spi: EspSpi) -> Option<InboundId> {
+        self.spis(protocol).get_closed(spi).map(InboundId)
     }
 
     /// Whether a packet that came out of an inbound SA is one that the SA may carry (RFC 4301 5.2, step 4).
@@ -56,7 +62,7 @@ impl<I, O> SaDatabase<I, O> {
     /// # Errors
     /// Why it does not pass.
     pub fn permits_cleartext(&self, flow: &Flow) -> Result<(), DiscardReason> {
-        match self.policy_for(flow) {
+        match self.policy_index.first_match(flow) {
             Some((_, Action::Bypass)) => Ok(()),
             Some((_, Action::Discard)) => Err(DiscardReason::Policy),
             Some((_, Action::Protect { .. })) => Err(DiscardReason::MustBeProtected),
@@ -111,11 +117,6 @@ impl<I, O> SaDatabase<I, O> {
     #[must_use]
     pub fn outbound_len(&self) -> usize {
         self.outbound.len()
-    }
-
-    fn policy_for(&self, flow: &Flow) -> Option<(PolicyId, Action)> {
-        let id = self.policy_index.first_match(flow)?;
-        Some((id, self.policy(id)?.action))
     }
 
     fn acquire(&mut self, now: Instant, policy: PolicyId, tunnel: TunnelId, flow: &Flow) -> Decision {
