@@ -10,6 +10,7 @@ mod packages;
 mod peers;
 mod process;
 mod report;
+mod soak;
 mod sources;
 
 use std::process::ExitCode;
@@ -57,6 +58,7 @@ fn run(arguments: &[String]) -> Result<bool, String> {
             Ok(true)
         }
         ("ci", []) => Ok(report::run_all(CHECKS)),
+        ("soak", []) => report::run_one("soak", soak::run_all),
         ("interop", rest) => report::run_one("interop", || interop::from_arguments(rest)),
         ("peers", rest) => report::run_one("peers", || peers::measure(rest)),
         (name, []) => match CHECKS.iter().find(|check| check.name == name) {
@@ -73,13 +75,15 @@ fn usage() -> String {
         text.push_str(&format!("  {:<18} {}\n", check.name, check.about));
     }
     text.push_str(
-        "\n  peers              how fast ESP is beside other libraries; not a check, and not in ci\n",
+        "\n  peers              how fast ESP is beside other libraries; not a check, and not in ci\n  \
+         soak               the tests that draw at random, for billions of steps; not in ci\n",
     );
     text.push_str(
         "\nBy itself, interop runs the scenarios in network namespaces, or with --kernel those in the guest; it also\n\
          takes --filter TEXT (only scenarios whose name contains TEXT) and --list.\n\
          peers hands its arguments on to esp-peers (--milliseconds N, --suite KEYWORDS, --markdown FILE, --plot FILE).\n\
-         FUZZ_RUNS, FUZZ_SECONDS and FUZZ_SEED bound fuzz-smoke.\n",
+         FUZZ_RUNS, FUZZ_SECONDS and FUZZ_SEED bound fuzz-smoke; IKEBANA_SOAK_STEPS, IKEBANA_SOAK_FACTOR and\n\
+         IKEBANA_SOAK_SEED bound soak.\n",
     );
     text
 }

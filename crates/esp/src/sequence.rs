@@ -15,12 +15,12 @@ pub(crate) struct SequenceCounter {
 impl SequenceCounter {
     /// A counter for a new SA, with or without extended sequence numbers.
     pub(crate) const fn new(extended: bool) -> Self {
-        Self { last: 0, limit: highest(extended) }
+        // A range of numbers ends one past its last, so 2^64 - 1 itself is given up; nobody gets there.
+        Self { last: 0, limit: if extended { highest(true).saturating_sub(1) } else { highest(false) } }
     }
 
     /// The next `count` numbers, or `None` if there are not as many left; none are used up then.
     pub(crate) fn reserve(&mut self, count: u32) -> Option<Range<u64>> {
-        // The range's end is one past its last number, so 2^64 - 1 itself is given up; nobody gets there.
         let last = self.last.checked_add(u64::from(count)).filter(|&last| last <= self.limit)?;
         let range = self.last.checked_add(1)?..last.checked_add(1)?;
         self.last = last;
