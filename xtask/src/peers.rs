@@ -20,7 +20,7 @@ pub(crate) fn measure(arguments: &[String]) -> CheckResult {
     let mut build = cargo();
     // Elsewhere the program would not be where we look for it.
     build.env_remove("CARGO_TARGET_DIR");
-    build.args(["build", "--release", "--locked", "--manifest-path", MANIFEST]);
+    build.args(["build", "--release", "--manifest-path", MANIFEST]);
     if Path::new(HEADER).exists() {
         build.args(["--features", "peer-ipsec-mb"]);
     } else {

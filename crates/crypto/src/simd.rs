@@ -15,9 +15,10 @@
 //! | `sha1`, `sha256` | several messages at a time, with the SHA instructions |
 //! | `sha512` | four messages at a time in 256-bit vectors |
 //!
-//! Two rules keep them fast. SHA instructions and 256-bit vectors never meet in one function: the former have
+//! Three rules keep them fast. SHA instructions and 256-bit vectors never meet in one function: the former have
 //! only the old encoding, and each change between the two costs hundreds of cycles while the upper halves of the
-//! vectors are dirty. And no kernel is inlined into another, so that the compiler clears those halves in between.
+//! vectors are dirty. No kernel is inlined into another, so that the compiler clears those halves in between. And a
+//! kernel hands no closures to functions that lack its features, as those of arrays do: they are not inlined.
 #![allow(unsafe_code, reason = "kernels: calls into functions with target features, and vector loads")]
 #![allow(
     clippy::indexing_slicing,

@@ -10,7 +10,7 @@ pub(super) type Chains<'a> = ArrayVec<Chain<'a>, { crate::batch::BATCH }>;
 
 /// Encrypts every chain to its end. The longest go first, and a lane that is done takes the next packet, so
 /// that few lanes run empty.
-pub(super) fn encrypt(tier: Tier, mut chains: Chains<'_>) {
+pub(super) fn encrypt(tier: Tier, chains: &mut Chains<'_>) {
     // The next one is the last one.
     chains.sort_unstable_by_key(|chain| (chain.key.rounds(), chain.blocks.len()));
     let mut lanes: ArrayVec<Chain<'_>, LANES> = ArrayVec::new();

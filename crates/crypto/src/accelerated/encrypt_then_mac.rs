@@ -133,7 +133,8 @@ pub(crate) fn seal_batch(jobs: &mut [CipherJob<'_>]) {
         }
     }
     let Some(tier) = tier else { return };
-    cbc_lanes::encrypt(tier, chains);
+    cbc_lanes::encrypt(tier, &mut chains);
+    drop(chains);
 
     let mut macs = Macs::default();
     for CipherJob { cipher, frame, result } in jobs {
@@ -163,6 +164,7 @@ pub(crate) fn open_batch(jobs: &mut [CipherJob<'_>]) {
     }
     let Some(tier) = tier else { return };
     macs.compute(tier);
+    drop(macs);
 
     for (CipherJob { cipher, frame, result }, icv) in jobs.iter_mut().zip(&expected) {
         let Some(lane) = cipher.lanes().filter(|_| result.is_ok()) else { continue };
@@ -205,11 +207,11 @@ impl<'a> Macs<'a> {
         }
     }
 
-    fn compute(self, tier: Tier) {
-        hmac::compute(tier, self.sha1);
-        hmac::compute(tier, self.sha256);
-        hmac::compute(tier, self.sha384);
-        hmac::compute(tier, self.sha512);
+    fn compute(&mut self, tier: Tier) {
+        hmac::compute(tier, &mut self.sha1);
+        hmac::compute(tier, &mut self.sha256);
+        hmac::compute(tier, &mut self.sha384);
+        hmac::compute(tier, &mut self.sha512);
     }
 }
 

@@ -43,18 +43,23 @@ fn lanes<const N: usize>(states: [&mut State; N], messages: [&[Block]; N]) {
     let mut abcd = [zero; N];
     let mut e = [zero; N];
     for lane in 0..N {
-        let [a, b, c, d, fifth] = states[lane].map(u32::cast_signed);
-        abcd[lane] = _mm_set_epi32(a, b, c, d);
-        e[lane] = _mm_set_epi32(fifth, 0, 0, 0);
+        let [a, b, c, d, fifth] = *states[lane];
+        abcd[lane] = _mm_set_epi32(a.cast_signed(), b.cast_signed(), c.cast_signed(), d.cast_signed());
+        e[lane] = _mm_set_epi32(fifth.cast_signed(), 0, 0, 0);
     }
     let steps = messages.iter().map(|blocks| blocks.len()).min().unwrap_or(0);
-    let messages = messages.map(|blocks| &blocks[..steps]);
+    let mut messages = messages;
+    for blocks in &mut messages {
+        *blocks = &blocks[..steps];
+    }
     for step in 0..steps {
         let before = (abcd, e);
         let mut words = [[zero; 4]; N];
         for lane in 0..N {
             let block = &messages[lane][step];
-            words[lane] = [0, 1, 2, 3].map(|at| _mm_shuffle_epi8(load(block, at), swap));
+            for (at, word) in words[lane].iter_mut().enumerate() {
+                *word = _mm_shuffle_epi8(load(block, at), swap);
+            }
         }
         // What the fifth word comes from: it was the first one four rounds ago.
         let mut old = e;
@@ -106,12 +111,11 @@ fn lanes<const N: usize>(states: [&mut State; N], messages: [&[Block]; N]) {
     }
     for (lane, state) in states.into_iter().enumerate() {
         *state = [
-            _mm_extract_epi32::<3>(abcd[lane]),
-            _mm_extract_epi32::<2>(abcd[lane]),
-            _mm_extract_epi32::<1>(abcd[lane]),
-            _mm_extract_epi32::<0>(abcd[lane]),
-            _mm_extract_epi32::<3>(e[lane]),
-        ]
-        .map(i32::cast_unsigned);
+            _mm_extract_epi32::<3>(abcd[lane]).cast_unsigned(),
+            _mm_extract_epi32::<2>(abcd[lane]).cast_unsigned(),
+            _mm_extract_epi32::<1>(abcd[lane]).cast_unsigned(),
+            _mm_extract_epi32::<0>(abcd[lane]).cast_unsigned(),
+            _mm_extract_epi32::<3>(e[lane]).cast_unsigned(),
+        ];
     }
 }

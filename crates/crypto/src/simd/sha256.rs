@@ -55,26 +55,31 @@ fn lanes<const N: usize>(states: [&mut State; N], messages: [&[Block]; N]) {
     let mut abef = [zero; N];
     let mut cdgh = [zero; N];
     for lane in 0..N {
-        let [a, b, c, d, e, f, g, h] = states[lane].map(u32::cast_signed);
-        abef[lane] = _mm_set_epi32(a, b, e, f);
-        cdgh[lane] = _mm_set_epi32(c, d, g, h);
+        let [a, b, c, d, e, f, g, h] = *states[lane];
+        abef[lane] = _mm_set_epi32(a.cast_signed(), b.cast_signed(), e.cast_signed(), f.cast_signed());
+        cdgh[lane] = _mm_set_epi32(c.cast_signed(), d.cast_signed(), g.cast_signed(), h.cast_signed());
     }
     let steps = messages.iter().map(|blocks| blocks.len()).min().unwrap_or(0);
-    let messages = messages.map(|blocks| &blocks[..steps]);
+    let mut messages = messages;
+    for blocks in &mut messages {
+        *blocks = &blocks[..steps];
+    }
     for step in 0..steps {
         let before = (abef, cdgh);
         let mut words = [[zero; 4]; N];
         for lane in 0..N {
             let block = &messages[lane][step];
-            words[lane] = [0, 1, 2, 3].map(|at| _mm_shuffle_epi8(load(block, at), swap));
+            for (at, word) in words[lane].iter_mut().enumerate() {
+                *word = _mm_shuffle_epi8(load(block, at), swap);
+            }
         }
 
         // Four rounds in each lane. Groups up to the fourth take the message as it is, later ones extend it.
         macro_rules! group {
             ($($group:literal)*) => {$(
                 let constants = {
-                    let [a, b, c, d] = [0, 1, 2, 3].map(|at| K[4 * $group + at].cast_signed());
-                    _mm_set_epi32(d, c, b, a)
+                    let [a, b, c, d] = [K[4 * $group], K[4 * $group + 1], K[4 * $group + 2], K[4 * $group + 3]];
+                    _mm_set_epi32(d.cast_signed(), c.cast_signed(), b.cast_signed(), a.cast_signed())
                 };
                 for lane in 0..N {
                     if $group >= 4 {
@@ -99,15 +104,14 @@ fn lanes<const N: usize>(states: [&mut State; N], messages: [&[Block]; N]) {
     }
     for (lane, state) in states.into_iter().enumerate() {
         *state = [
-            _mm_extract_epi32::<3>(abef[lane]),
-            _mm_extract_epi32::<2>(abef[lane]),
-            _mm_extract_epi32::<3>(cdgh[lane]),
-            _mm_extract_epi32::<2>(cdgh[lane]),
-            _mm_extract_epi32::<1>(abef[lane]),
-            _mm_extract_epi32::<0>(abef[lane]),
-            _mm_extract_epi32::<1>(cdgh[lane]),
-            _mm_extract_epi32::<0>(cdgh[lane]),
-        ]
-        .map(i32::cast_unsigned);
+            _mm_extract_epi32::<3>(abef[lane]).cast_unsigned(),
+            _mm_extract_epi32::<2>(abef[lane]).cast_unsigned(),
+            _mm_extract_epi32::<3>(cdgh[lane]).cast_unsigned(),
+            _mm_extract_epi32::<2>(cdgh[lane]).cast_unsigned(),
+            _mm_extract_epi32::<1>(abef[lane]).cast_unsigned(),
+            _mm_extract_epi32::<0>(abef[lane]).cast_unsigned(),
+            _mm_extract_epi32::<1>(cdgh[lane]).cast_unsigned(),
+            _mm_extract_epi32::<0>(cdgh[lane]).cast_unsigned(),
+        ];
     }
 }

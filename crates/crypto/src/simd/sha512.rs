@@ -101,15 +101,19 @@ macro_rules! xor3 {
 fn lanes(states: [&mut State; 4], messages: [&[Block]; 4]) {
     let mut chaining = [_mm256_setzero_si256(); 8];
     for (word, vector) in chaining.iter_mut().enumerate() {
-        let [a, b, c, d] = [0, 1, 2, 3].map(|lane: usize| states[lane][word].cast_signed());
-        *vector = _mm256_set_epi64x(d, c, b, a);
+        let [a, b, c, d] = [states[0][word], states[1][word], states[2][word], states[3][word]];
+        *vector = _mm256_set_epi64x(d.cast_signed(), c.cast_signed(), b.cast_signed(), a.cast_signed());
     }
     let steps = messages.iter().map(|blocks| blocks.len()).min().unwrap_or(0);
-    let messages = messages.map(|blocks| &blocks[..steps]);
+    let mut messages = messages;
+    for blocks in &mut messages {
+        *blocks = &blocks[..steps];
+    }
     for step in 0..steps {
         let mut words = [_mm256_setzero_si256(); 16];
         for quarter in 0..4 {
-            let four = transposed(messages.map(|blocks| &blocks[step]), quarter);
+            let [a, b, c, d] = messages;
+            let four = transposed([&a[step], &b[step], &c[step], &d[step]], quarter);
             words[4 * quarter..4 * quarter + 4].copy_from_slice(&four);
         }
         let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = chaining;
@@ -163,10 +167,11 @@ fn transposed(blocks: [&Block; 4], quarter: usize) -> [__m256i; 4] {
         0x0809_0a0b_0c0d_0e0f,
         0x0001_0203_0405_0607,
     );
-    let rows = blocks.map(|block| {
-        let row = _mm256_set_m128i(load(block, 2 * quarter + 1), load(block, 2 * quarter));
-        _mm256_shuffle_epi8(row, swap)
-    });
+    let mut rows = [swap; 4];
+    for (row, block) in rows.iter_mut().zip(blocks) {
+        let octets = _mm256_set_m128i(load(block, 2 * quarter + 1), load(block, 2 * quarter));
+        *row = _mm256_shuffle_epi8(octets, swap);
+    }
     let even = [_mm256_unpacklo_epi64(rows[0], rows[1]), _mm256_unpacklo_epi64(rows[2], rows[3])];
     let odd = [_mm256_unpackhi_epi64(rows[0], rows[1]), _mm256_unpackhi_epi64(rows[2], rows[3])];
     [
