@@ -24,6 +24,7 @@ impl<'a> Input<'a> {
     }
 
     /// One of a few things.
+    #[allow(dead_code, reason = "not every target picks")]
     pub(crate) fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
         choices[self.below(choices.len())]
     }
