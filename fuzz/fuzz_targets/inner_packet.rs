@@ -14,7 +14,7 @@ use std::time::Duration;
 use common::{fold, inbound, outbound, outer_addresses, params, suite, transport_sum, with_room};
 use ikebana_core::Instant;
 use ikebana_esp::{
-    DontFragment, EspParams, Family, Fragmentation, InnerAddresses, MAX_TOO_BIG, Mode, NextHeader, OpenError,
+    Delivered, DontFragment, EspParams, Family, Fragmentation, InnerAddresses, MAX_TOO_BIG, Mode, NextHeader, OpenError,
     PacketBuf, Reassembled, Reassembler, ReassemblyLimits, ReceivedOuter, clamp_mss, icmp_error_about, inner_flow,
     is_icmp_error, packet_too_big, received_too_big, received_too_big_v6,
 };
@@ -220,7 +220,12 @@ fn beet(input: &mut Input<'_>, text: &[u8]) {
     if sender.encapsulate(&mut packet).is_err() {
         assert_eq!(packet.payload(), text);
     } else {
-        assert!(receiver.decapsulate(&mut packet, ReceivedOuter::default()).is_ok());
+        let delivered = receiver.decapsulate(&mut packet, ReceivedOuter::default());
+        // A packet without anything in it looks like a dummy (RFC 4303 2.6).
+        if delivered == Ok(Delivered::Dummy) {
+            return;
+        }
+        assert_eq!(delivered, Ok(Delivered::Packet));
         let (sent, got) = (inner_flow(text), inner_flow(packet.payload()));
         assert_eq!(sent.is_ok(), got.is_ok());
     }

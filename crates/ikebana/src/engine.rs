@@ -13,6 +13,8 @@
 //! | `retry` | tunnels that are to be kept are never given up |
 //! | `install` | SAs into the databases and out of them |
 //! | `inner`, `outer` | the data path, from either side |
+//! | `sizes` | packets that do not fit |
+//! | `path_mtu` | what routers say about paths |
 //! | `early` | ESP that is ahead of its SA |
 //! | `status` | how everything is |
 //! | `versions` | IKEv1 and IKEv2 behind one door |
@@ -28,8 +30,10 @@ mod inner;
 mod install;
 mod listeners;
 mod outer;
+mod path_mtu;
 mod preset;
 mod retry;
+mod sizes;
 mod status;
 mod tunnel;
 mod versions;
@@ -49,6 +53,7 @@ use ikebana_sa_database::SaDatabase;
 
 use early::Early;
 use install::{InboundObject, OutboundObject};
+use path_mtu::BySpi;
 use tunnel::Tunnel;
 use versions::Versions;
 
@@ -56,7 +61,9 @@ pub use config::{DeadPeerAction, EngineConfig, IkeVersion, Retry, Start, TunnelC
 pub use event::{
     ArrivalFate, Arriving, DropCause, DropCounts, Event, Leaving, LeavingFate, Output, Port, Sending,
 };
+pub use path_mtu::{NotBelieved, PathMtuStats};
 pub use preset::ConfigError;
+pub use sizes::{DontFragmentPolicy, FragmentPolicy, InnerRouter, MssPolicy, SizePolicy};
 pub use status::{ChildStatus, IkeStatus, TunnelState, TunnelStatus};
 
 /// Names a tunnel for as long as the engine lives.
@@ -84,6 +91,7 @@ pub struct Engine {
     by_name: BTreeMap<String, TunnelId>,
     by_ike: BTreeMap<IkeSaHandle, TunnelId>,
     by_child: BTreeMap<ChildHandle, TunnelId>,
+    by_spi: BySpi,
     /// When tunnels are to be taken up again.
     timers: TimerTable<TunnelId>,
     /// Tunnels that have lost an SA, why, and whether they still carry packets is to be looked at.
@@ -98,6 +106,9 @@ pub struct Engine {
     next_tunnel: u64,
     /// Word to senders of packets that are too big is limited in rate (RFC 4443 2.4 f).
     too_big_limit: RateLimit,
+    /// Routers' words about paths are looked at so often.
+    path_mtu_limit: RateLimit,
+    path_mtu_stats: PathMtuStats,
     /// Strangers must not fill the event queue.
     stranger_limit: RateLimit,
     /// Nor must peers, however they misbehave.
@@ -133,6 +144,7 @@ impl Engine {
             by_name: BTreeMap::new(),
             by_ike: BTreeMap::new(),
             by_child: BTreeMap::new(),
+            by_spi: BySpi::default(),
             timers: TimerTable::new(),
             lost: Vec::new(),
             listeners_stale: false,
@@ -143,6 +155,8 @@ impl Engine {
             now: Instant::ZERO,
             next_tunnel: 1,
             too_big_limit: RateLimit::new(TOO_BIG_PER_SECOND),
+            path_mtu_limit: RateLimit::new(path_mtu::REPORTS_PER_SECOND),
+            path_mtu_stats: PathMtuStats::default(),
             stranger_limit: RateLimit::new(STRANGERS_PER_SECOND),
             problem_limit: RateLimit::new(PROBLEMS_PER_SECOND),
             withheld: 0,

@@ -141,9 +141,9 @@
 //! * **AH**, AGGFRAG (RFC 9347), ESP in TCP. [`Engine::add_tunnel`] refuses AH.
 //! * **MOBIKE**: a peer behind a NAT is followed when the NAT moves it, but a host that changes its own address has
 //!   to stop the tunnel and start another one.
-//! * **Fragmentation**: neither IKE messages (RFC 7383) nor packets are cut up or put together here. Outer packets
-//!   of inner ones that may be fragmented may exceed the path's MTU; that is the IP layer's to solve.
-//! * **Path MTU discovery**: [`TunnelConfig::path_mtu`] is what counts, and ICMP from outside is not read.
+//! * **Fragmentation** of IKE messages (RFC 7383). Outer packets that arrive in fragments are for the IP layer to put
+//!   together, or for [`Reassembler`](ikebana_esp::Reassembler) where there is none.
+//! * **Path MTU discovery** other than by ICMP ([`Engine::handle_icmp`]): no packets are sent to find out (RFC 8899).
 //! * **Policies** other than those of tunnels: packets that no tunnel matches are all dropped or all pass
 //!   ([`DatabaseConfig::unmatched`](ikebana_sa_database::DatabaseConfig::unmatched)). Two tunnels for the same
 //!   traffic do not stand in for each other: the one that was added first has it. Whether packets that arrive in
@@ -159,8 +159,9 @@ extern crate std;
 mod engine;
 
 pub use engine::{
-    ArrivalFate, Arriving, ChildStatus, ConfigError, DeadPeerAction, DropCause, DropCounts, Engine,
-    EngineConfig, Event, IkeStatus, IkeVersion, Leaving, LeavingFate, Output, Port, Retry, Sending, Start,
+    ArrivalFate, Arriving, ChildStatus, ConfigError, DeadPeerAction, DontFragmentPolicy, DropCause,
+    DropCounts, Engine, EngineConfig, Event, FragmentPolicy, IkeStatus, IkeVersion, InnerRouter, Leaving,
+    LeavingFate, MssPolicy, NotBelieved, Output, PathMtuStats, Port, Retry, Sending, SizePolicy, Start,
     TunnelConfig, TunnelId, TunnelState, TunnelStatus,
 };
 pub use ikebana_core as core;

@@ -179,6 +179,27 @@ fn packets_of_established_tunnels_are_moved_without_an_allocation() {
 }
 
 #[test]
+fn fragments_are_made_without_an_allocation_where_there_are_places_for_them() {
+    let mut engines = engines("aes128gcm16", Encapsulation::Auto);
+    for round in 0..100_u64 {
+        let mut packet = numbered(inner(0, false), inner(1, false), round, 4_000);
+        // Without "don't fragment"; nobody on the way looks at the checksum.
+        packet[6] = 0;
+        let mut buffer = [&[0; ROOM][..], &packet, &[0; ROOM]].concat();
+        let mut rooms = vec![vec![0; 1_700]; 4];
+        let end = buffer.len() - ROOM;
+        let mut batch = [Leaving::new(PacketBuf::new(&mut buffer, ROOM..end).unwrap())];
+        let mut places: Vec<_> =
+            rooms.iter_mut().map(|room| Leaving::new(PacketBuf::new(room, ROOM..ROOM).unwrap())).collect();
+        let now = Instant::from_millis(2_000 + round);
+        let made = allocations(|| engines[0].handle_packets_with(now, &mut batch, &mut places));
+        assert_eq!(made, 0, "round {round}");
+        let sent = batch.iter().chain(&places).filter(|one| matches!(one.fate, LeavingFate::Send(_))).count();
+        assert_eq!(sent, 3);
+    }
+}
+
+#[test]
 fn packets_that_no_policy_lets_out_are_dropped_without_an_allocation() {
     let mut engines = engines("aes128gcm16", Encapsulation::Auto);
     let stray = vec![numbered(inner(0, false), "172.16.0.1".parse().unwrap(), 1, 100); BATCH];

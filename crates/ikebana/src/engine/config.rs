@@ -11,6 +11,8 @@ use ikebana_esp::{OuterPolicy, TfcPadding};
 use ikebana_ike::{IkeSaHandle, Limits, PeerConfig, Retransmission, XauthCredentials};
 use ikebana_sa_database::DatabaseConfig;
 
+use super::sizes::{InnerRouter, SizePolicy};
+
 /// What all tunnels share.
 #[derive(Clone, Debug)]
 pub struct EngineConfig {
@@ -28,6 +30,8 @@ pub struct EngineConfig {
     pub waiting_packets: usize,
     /// How lost tunnels are taken up again.
     pub retry: Retry,
+    /// Who tells inner senders that their packets are too big.
+    pub router: InnerRouter,
 }
 
 impl Default for EngineConfig {
@@ -40,6 +44,7 @@ impl Default for EngineConfig {
             database: DatabaseConfig::default(),
             waiting_packets: 32,
             retry: Retry::default(),
+            router: InnerRouter::default(),
         }
     }
 }
@@ -88,12 +93,15 @@ pub struct TunnelConfig {
     pub start: Start,
     /// What happens when the peer has died.
     pub on_dead_peer: DeadPeerAction,
-    /// The largest packet the path to the peer takes, in octets, outer IP header included.
+    /// The largest packet the path to the peer takes, in octets, outer IP header included. Routers may say that it
+    /// is less: see [`Engine::handle_icmp`](crate::Engine::handle_icmp).
     pub path_mtu: usize,
     /// How outer headers are made.
     pub outer: OuterPolicy,
     /// How much longer packets in tunnel mode look than they are. Peers that cannot have it get none.
     pub tfc: TfcPadding,
+    /// What is done with packets that are too big.
+    pub sizes: SizePolicy,
     /// What a peer that asks for inner addresses gets.
     pub assign: Vec<ikebana_ike::Assignment>,
     /// IKEv1: who we are where the peer asks for a user ([`XauthRole::Client`](ikebana_ike::XauthRole)).

@@ -2,6 +2,7 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::net::IpAddr;
 use core::time::Duration;
 
 use ikebana_core::Path;
@@ -10,7 +11,8 @@ use ikebana_ike::{Assignment, ChildHandle, Established};
 
 use super::TunnelId;
 
-/// One item of the output queue. Data packets do not come this way, but for those that had to wait.
+/// One item of the output queue. Data packets do not come this way, but for those that had to wait, and fragments
+/// without a place ([`Engine::handle_packets_with`](crate::Engine::handle_packets_with)).
 pub enum Output {
     /// Send these octets as a UDP payload.
     Transmit {
@@ -19,7 +21,8 @@ pub enum Output {
         /// The UDP payload.
         octets: Vec<u8>,
     },
-    /// Send these octets, which were waiting for their tunnel.
+    /// Send these octets, which were waiting for their tunnel; or a fragment that found no place beside the packet
+    /// it was cut from.
     Send {
         /// How.
         how: Sending,
@@ -72,6 +75,16 @@ pub enum Event {
     },
     /// The IKE SA of this tunnel has new keys.
     IkeRekeyed(TunnelId),
+    /// A path of this tunnel takes other packets than before: a router has said that it is narrower, or that was ten
+    /// minutes ago and it is tried again.
+    PathMtu {
+        /// The tunnel.
+        tunnel: TunnelId,
+        /// Where the path goes.
+        remote: IpAddr,
+        /// The largest packet it takes, in octets, outer IP header included.
+        mtu: usize,
+    },
     /// The peer assigned us addresses.
     Assigned(TunnelId, Assignment),
     /// The tunnel carries packets no more. It comes up again by itself after `retry`, if that is given.

@@ -5,14 +5,16 @@ use alloc::vec::Vec;
 
 use arrayvec::ArrayVec;
 use ikebana_core::Instant;
+use ikebana_core::selector::protocol;
 use ikebana_esp::{
-    MAX_TOO_BIG, OutboundSa, OutboundSas, Outgoing, PacketBuf, Prepared, SealError, TfcPadding, inner_flow,
-    packet_too_big, seal_batch,
+    InnerFlow, OutboundSa, OutboundSas, Outgoing, PacketBuf, Prepared, SealError, TfcPadding,
+    icmp_error_about, inner_flow, seal_batch,
 };
 use ikebana_sa_database::{Decision, DiscardReason, OutboundId, SaDatabase};
 
 use super::event::{DropCause, Leaving, LeavingFate, Output, Sending};
 use super::install::{InboundObject, OutboundObject};
+use super::sizes::{Fit, Spare};
 use super::tunnel::Activity;
 use super::{Engine, TunnelId};
 
@@ -66,12 +68,31 @@ impl Engine {
     /// as much as the path's MTU, too.
     ///
     /// The more packets in one call the better: they are sealed together, whichever tunnels they belong to.
+    ///
+    /// A packet that is cut into fragments ([`FragmentPolicy::Before`](crate::FragmentPolicy::Before)) is its first
+    /// one afterwards. The others come out of [`poll_output`](Self::poll_output) as [`Output::Send`], for which each
+    /// is copied; [`handle_packets_with`](Self::handle_packets_with) has places for them.
     pub fn handle_packets(&mut self, now: Instant, batch: &mut [Leaving<'_>]) {
+        self.handle_packets_with(now, batch, &mut []);
+    }
+
+    /// The same with places for fragments, so that they are not copied twice and nothing is allocated for them. Each
+    /// place is a buffer with room around an empty packet: as much in front and behind as other packets have, and
+    /// as much between as fits the path. They are used in their order, whatever packet the fragment is from, and
+    /// those that were not needed stay [`LeavingFate::Pending`]. If there are too few, the fragments that are left
+    /// come out of [`poll_output`](Self::poll_output).
+    pub fn handle_packets_with(
+        &mut self,
+        now: Instant,
+        batch: &mut [Leaving<'_>],
+        places: &mut [Leaving<'_>],
+    ) {
         self.advance_clock(now);
+        let mut spare = Spare::new(places);
         let mut staged = Staged::default();
         for chunk in batch.chunks_mut(BATCH) {
             for (place, leaving) in chunk.iter_mut().enumerate() {
-                match self.admit(&mut leaving.packet) {
+                match self.admit(&mut leaving.packet, &mut spare) {
                     Admission::Decided(fate) => leaving.fate = fate,
                     Admission::Seal(how) => {
                         let packet = core::mem::replace(&mut leaving.packet, PacketBuf::full(&mut []));
@@ -97,25 +118,43 @@ impl Engine {
 
     /// Sends one packet on its way.
     fn leave(&mut self, packet: &mut PacketBuf<'_>) -> LeavingFate {
-        match self.admit(packet) {
+        match self.admit(packet, &mut Spare::default()) {
             Admission::Decided(fate) => fate,
-            Admission::Seal(how) => {
-                let result = match self.database.outbound_mut(how.id) {
-                    Some(object) => object.sa.seal(packet, how.prepared.next),
-                    None => Err(SealError::NoSa),
-                };
-                self.sealed(how, result)
-            }
+            Admission::Seal(how) => self.seal(how, packet),
+        }
+    }
+
+    /// Seals one packet by itself.
+    fn seal(&mut self, how: Admitted, packet: &mut PacketBuf<'_>) -> LeavingFate {
+        let result = match self.database.outbound_mut(how.id) {
+            Some(object) => object.sa.seal(packet, how.prepared.next),
+            None => Err(SealError::NoSa),
+        };
+        self.sealed(how, result)
+    }
+
+    /// Seals a fragment, which the SA takes because it takes the whole packet.
+    pub(super) fn seal_fragment(&mut self, id: OutboundId, packet: &mut PacketBuf<'_>) -> LeavingFate {
+        match self.ready(id, packet, false) {
+            Ok(how) => self.seal(how, packet),
+            Err(cause) => LeavingFate::Dropped(cause),
         }
     }
 
     /// Decides what is to happen to a packet, and makes one that is to be protected ready for that.
-    fn admit(&mut self, packet: &mut PacketBuf<'_>) -> Admission {
+    fn admit(&mut self, packet: &mut PacketBuf<'_>, spare: &mut Spare<'_, '_>) -> Admission {
         let Ok(flow) = inner_flow(packet.payload()) else {
             return Admission::Decided(LeavingFate::Dropped(DropCause::NotIp));
         };
-        let fate = match self.database.outbound(self.now, &flow.outbound()) {
-            Decision::Protect(id) => match self.prepare(id, packet) {
+        let decision = match self.database.outbound(self.now, &flow.outbound()) {
+            Decision::Discard(reason @ (DiscardReason::NoPolicy | DiscardReason::NoSa)) => {
+                let by_quote = self.by_quote(packet.payload(), &flow);
+                by_quote.map_or(Decision::Discard(reason), Decision::Protect)
+            }
+            decision => decision,
+        };
+        let fate = match decision {
+            Decision::Protect(id) => match self.prepare(id, packet, &flow, spare) {
                 Ok(how) => return Admission::Seal(how),
                 Err(cause) => LeavingFate::Dropped(cause),
             },
@@ -130,16 +169,49 @@ impl Engine {
         Admission::Decided(fate)
     }
 
-    /// Checks a packet's size, counts it against its SA's lifetime and makes it ready to be sealed.
-    fn prepare(&mut self, id: OutboundId, packet: &mut PacketBuf<'_>) -> Result<Admitted, DropCause> {
-        let length = packet.len();
-        let mtu = self.database.outbound_ref(id).ok_or(DropCause::TunnelDown)?.inner_mtu;
-        let too_big = length > mtu && mtu > 0;
-        if too_big && self.must_not_be_fragmented(packet.payload(), mtu) {
-            return Err(DropCause::TooBig);
+    /// The SA of an ICMP error for which there is none: the one that carries the answers to the packet that the
+    /// error is about (RFC 4301 6.2). It is not asked for if it is not there.
+    fn by_quote(&self, packet: &[u8], flow: &InnerFlow) -> Option<OutboundId> {
+        if !matches!(flow.protocol, protocol::ICMP | protocol::ICMPV6) {
+            return None;
         }
-        let carried_in_fragments = too_big && is_ipv6(packet.payload());
-        let octets = u64::try_from(length).unwrap_or(u64::MAX);
+        self.database.outbound_present(&icmp_error_about(packet)?.inbound())
+    }
+
+    /// Makes a packet fit and ready to be sealed.
+    fn prepare(
+        &mut self,
+        id: OutboundId,
+        packet: &mut PacketBuf<'_>,
+        flow: &InnerFlow,
+        spare: &mut Spare<'_, '_>,
+    ) -> Result<Admitted, DropCause> {
+        let object = self.database.outbound_ref(id).ok_or(DropCause::TunnelDown)?;
+        let (mtu, mss) = (object.inner_mtu, object.sizes.mss);
+        let carried_in_fragments = match self.fit(object, packet.payload(), flow) {
+            Fit::Whole => false,
+            Fit::Outside => true,
+            Fit::Cut(plan) => {
+                self.send_later_fragments(id, packet, &plan, spare);
+                false
+            }
+            Fit::TooBig => {
+                self.tell_too_big(packet.payload(), flow, mtu);
+                return Err(DropCause::TooBig);
+            }
+        };
+        mss.apply(packet.payload_mut(), flow, mtu);
+        self.ready(id, packet, carried_in_fragments)
+    }
+
+    /// Counts a packet against its SA's lifetime and makes it ready to be sealed.
+    fn ready(
+        &mut self,
+        id: OutboundId,
+        packet: &mut PacketBuf<'_>,
+        carried_in_fragments: bool,
+    ) -> Result<Admitted, DropCause> {
+        let octets = u64::try_from(packet.len()).unwrap_or(u64::MAX);
         self.database.account(self.now, id, 1, octets).map_err(|_| DropCause::Expired)?;
         let object = self.database.outbound_mut(id).ok_or(DropCause::TunnelDown)?;
         let prepared = object.sa.prepare(packet).map_err(|_| DropCause::NotSealed)?;
@@ -166,28 +238,6 @@ impl Engine {
             }
             Err(_) => LeavingFate::Dropped(DropCause::NotSealed),
         }
-    }
-
-    /// Whether a packet that is too big may not be helped by fragments. Its sender is told, then.
-    fn must_not_be_fragmented(&mut self, packet: &[u8], mtu: usize) -> bool {
-        let Ok(flow) = inner_flow(packet) else { return false };
-        // IPv4 packets without DF pass: their outer packet may be fragmented, or the network copes.
-        let fragmentable = flow.source.is_ipv4() && packet.get(6).is_some_and(|octet| octet & 0x40 == 0);
-        if fragmentable {
-            return false;
-        }
-        // RFC 8200 5: every IPv6 link carries 1280 octets, the tunnel too, if need be in fragments.
-        if flow.source.is_ipv6() && packet.len() <= 1_280 {
-            return false;
-        }
-        if self.too_big_limit.allow(self.now) {
-            let mut message = vec![0; MAX_TOO_BIG];
-            if let Some(length) = packet_too_big(packet, flow.destination, mtu, &mut message) {
-                message.truncate(length);
-                self.out.push_back(Output::Deliver(message));
-            }
-        }
-        true
     }
 
     /// Keeps a copy of a packet until its tunnel is up. `first` says that it makes the database ask for an SA,
@@ -240,8 +290,4 @@ impl Engine {
             }
         }
     }
-}
-
-fn is_ipv6(packet: &[u8]) -> bool {
-    packet.first().is_some_and(|first| first >> 4 == 6)
 }

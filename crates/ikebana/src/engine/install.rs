@@ -4,11 +4,14 @@ use alloc::string::ToString;
 use alloc::sync::Arc;
 
 use ikebana_core::{EspSpi, Flow, Instant, Lifetime, Path};
-use ikebana_esp::{Cpi, EspParams, InboundSa, Ipcomp, NatChecksum, OutboundSa, TfcPadding, UdpPorts};
+use ikebana_esp::{
+    Cpi, EspParams, Family, InboundSa, Ipcomp, NatChecksum, OutboundSa, Overhead, TfcPadding, UdpPorts,
+};
 use ikebana_ike::{ChildHandle, Direction, Mode, RemoveReason, SaParams};
 use ikebana_proposals::ProtocolId;
 use ikebana_sa_database::{Action, Policy, SaDescription, SaProtocol, Selectors};
 
+use super::sizes::{MssPolicy, SizePolicy};
 use super::tunnel::{Pair, Tunnel};
 use super::{Engine, Event, Output, TunnelId};
 
@@ -18,6 +21,9 @@ pub(super) struct InboundObject {
     pub(super) child: ChildHandle,
     pub(super) path: Path,
     pub(super) in_udp: bool,
+    /// The longest packet that fits the SA in the other direction.
+    pub(super) answer_mtu: usize,
+    pub(super) mss: MssPolicy,
     /// When the endpoint was last told that the peer lives.
     pub(super) told: Option<Instant>,
 }
@@ -29,6 +35,9 @@ pub(super) struct OutboundObject {
     pub(super) path: Path,
     pub(super) in_udp: bool,
     pub(super) inner_mtu: usize,
+    pub(super) sizes: SizePolicy,
+    /// What it carries.
+    pub(super) selectors: Arc<Selectors>,
 }
 
 impl Engine {
@@ -50,6 +59,7 @@ impl Engine {
             lifetime: limits(lifetime, bounds),
         };
         let replaced = params.replaces.map(|old| tunnel.pairs.get(&old).map_or(0, |old| old.rekeys));
+        let (path_mtu, sizes) = (tunnel.path_mtu(path), tunnel.config.sizes);
         let pair = tunnel.pairs.entry(child).or_insert_with(|| Pair {
             inbound: None,
             outbound: None,
@@ -62,21 +72,29 @@ impl Engine {
             inner_mtu: 0,
             rekeys: replaced.map_or(0, |before| before.saturating_add(1)),
         });
-        let (replaces, policy_path_mtu) = (params.replaces, tunnel.config.path_mtu);
+        let replaces = params.replaces;
         let extended = params.suite.esn;
+        let suite = params.suite;
         let esp = esp_params(params, tunnel.config.outer, tunnel.config.tfc);
+        let mode = esp.mode;
         let installed = match direction {
             Direction::Inbound => InboundSa::new(esp, &self.provider).map(|sa| {
-                let object = InboundObject { sa, child, path, in_udp, told: None };
+                // The other direction may come later, and what it answers is known before.
+                let overhead = Overhead::of_suite(&suite, mode, in_udp, Family::of(path.local.ip()));
+                let answer_mtu = overhead.map_or(0, |overhead| overhead.inner_mtu(path_mtu));
+                let mss = sizes.mss;
+                let object = InboundObject { sa, child, path, in_udp, answer_mtu, mss, told: None };
                 let bounds = peers_sequence(extended).jittered(self.ike.rng());
                 pair.inbound = self.database.install_inbound(now, description(bounds), object).ok();
             }),
             Direction::Outbound => OutboundSa::new(esp, &self.provider, self.ike.rng()).map(|mut sa| {
-                sa.set_path_mtu(policy_path_mtu);
-                let inner_mtu = sa.overhead().inner_mtu(policy_path_mtu);
+                sa.set_path_mtu(path_mtu);
+                let inner_mtu = sa.overhead().inner_mtu(path_mtu);
                 pair.inner_mtu = inner_mtu;
                 let bounds = own_bounds(&sa).jittered(self.ike.rng());
-                let object = OutboundObject { sa, child, path, in_udp, inner_mtu };
+                let selectors = selectors.clone();
+                let object = OutboundObject { sa, child, path, in_udp, inner_mtu, sizes, selectors };
+                self.by_spi.insert(spi, child);
                 pair.outbound = Some(self.database.install_outbound(now, description(bounds), object));
             }),
         };
@@ -131,9 +149,12 @@ impl Engine {
         &mut self,
         child: ChildHandle,
         direction: Direction,
-        _spi: EspSpi,
+        spi: EspSpi,
         reason: RemoveReason,
     ) {
+        if direction == Direction::Outbound {
+            self.by_spi.remove(spi, child);
+        }
         let Some(id) = self.by_child.get(&child).copied() else { return };
         let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
         let Some(pair) = tunnel.pairs.get_mut(&child) else { return };
@@ -144,9 +165,14 @@ impl Engine {
                 pair.inbound.take().and_then(|id| self.database.remove_inbound(id));
             }
             Direction::Outbound => {
-                pair.outbound.take().and_then(|id| self.database.remove_outbound(id));
+                let gone = pair.outbound.take().and_then(|id| self.database.remove_outbound(id));
+                if let Some(object) = gone {
+                    self.leave_path(id, object.path);
+                }
             }
         }
+        let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
+        let Some(pair) = tunnel.pairs.get(&child) else { return };
         if pair.inbound.is_some() || pair.outbound.is_some() {
             return;
         }
@@ -163,22 +189,28 @@ impl Engine {
     pub(super) fn move_child(&mut self, child: ChildHandle, path: Path, in_udp: bool) {
         let Some(id) = self.by_child.get(&child).copied() else { return };
         let Some(tunnel) = self.tunnels.get_mut(&id) else { return };
-        let path_mtu = tunnel.config.path_mtu;
+        let path_mtu = tunnel.path_mtu(path);
         let Some(pair) = tunnel.pairs.get_mut(&child) else { return };
         if let Some(object) = pair.inbound.and_then(|id| self.database.inbound_mut(id)) {
             (object.path, object.in_udp) = (path, in_udp);
             object.sa.set_path(path.remote.ip(), path.local.ip(), in_udp);
         }
         if let Some(object) = pair.outbound.and_then(|id| self.database.outbound_mut(id)) {
-            (object.path, object.in_udp) = (path, in_udp);
+            let old = core::mem::replace(&mut object.path, path);
+            object.in_udp = in_udp;
             let udp = in_udp.then(|| ports(path));
             let moved = object.sa.set_path(path.local.ip(), path.remote.ip(), udp);
+            object.sa.set_path_mtu(path_mtu);
             object.inner_mtu = object.sa.overhead().inner_mtu(path_mtu);
             pair.inner_mtu = object.inner_mtu;
+            if let Some(object) = pair.inbound.and_then(|id| self.database.inbound_mut(id)) {
+                object.answer_mtu = pair.inner_mtu;
+            }
             if let Err(error) = moved {
                 let cause = alloc::format!("an SA cannot follow its peer to {path}: {error}");
                 self.problem(Some(id), cause);
             }
+            self.leave_path(id, old);
         }
     }
 

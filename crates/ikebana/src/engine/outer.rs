@@ -4,9 +4,11 @@ use core::time::Duration;
 
 use arrayvec::ArrayVec;
 use ikebana_core::datagram::{Carried, classify};
+use ikebana_core::selector::protocol;
 use ikebana_core::{Datagram, EspSpi, Instant, Path};
 use ikebana_esp::{
-    Arrived, Delivered, InboundSa, InboundSas, NextHeader, PacketBuf, ReceivedOuter, inner_flow, open_batch,
+    Arrived, Delivered, InboundSa, InboundSas, InnerFlow, NextHeader, PacketBuf, ReceivedOuter,
+    icmp_error_about, inner_flow, open_batch,
 };
 use ikebana_ike::ChildSignal;
 use ikebana_sa_database::{InboundId, SaDatabase, SaProtocol};
@@ -244,9 +246,25 @@ impl Engine {
             return ArrivalFate::Dropped(DropCause::Expired);
         }
         // RFC 4301 5.2: what comes out must be what this SA is for.
-        let allowed = inner_flow(packet.payload())
-            .is_ok_and(|flow| self.database.permits_inbound(id, &inbound_flow(flow)));
-        if allowed { ArrivalFate::Deliver } else { ArrivalFate::Dropped(DropCause::WrongSelectors) }
+        let Ok(flow) = inner_flow(packet.payload()) else {
+            return ArrivalFate::Dropped(DropCause::WrongSelectors);
+        };
+        let allowed = self.database.permits_inbound(id, &inbound_flow(flow));
+        if !allowed && !self.permits_by_quote(id, packet.payload(), &flow) {
+            return ArrivalFate::Dropped(DropCause::WrongSelectors);
+        }
+        if let Some(object) = self.database.inbound_ref(id) {
+            object.mss.apply(packet.payload_mut(), &flow, object.answer_mtu);
+        }
+        ArrivalFate::Deliver
+    }
+
+    /// RFC 4301 6.2: an ICMP error from a router that the SA is not for may pass if the SA is for the packets that
+    /// it is about, in the other direction.
+    fn permits_by_quote(&self, id: InboundId, packet: &[u8], flow: &InnerFlow) -> bool {
+        matches!(flow.protocol, protocol::ICMP | protocol::ICMPV6)
+            && icmp_error_about(packet)
+                .is_some_and(|about| self.database.permits_inbound(id, &about.outbound()))
     }
 
     /// An authenticated packet is a sign of life, and shows where the peer is.

@@ -17,7 +17,7 @@ use ikebana_ike::{
 use ikebana_proposals::{Prefer, Preset};
 use thiserror::Error;
 
-use super::{DeadPeerAction, IkeVersion, Start, TunnelConfig};
+use super::{DeadPeerAction, IkeVersion, SizePolicy, Start, TunnelConfig};
 
 /// Why a tunnel's configuration cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -179,6 +179,7 @@ impl TunnelConfig {
             path_mtu: 1_500,
             outer: OuterPolicy::default(),
             tfc: TfcPadding::default(),
+            sizes: SizePolicy::default(),
             assign: Vec::new(),
             xauth: None,
             xauth_users: Vec::new(),

@@ -213,6 +213,7 @@ impl Engine {
     pub(super) fn retry_due(&mut self) {
         while let Some(id) = self.timers.pop_expired(self.now) {
             let now = self.now;
+            self.widen_paths(id);
             let Some(tunnel) = self.tunnels.get_mut(&id) else { continue };
             if matches!(tunnel.activity, Activity::Waiting(until) if until <= now) {
                 tunnel.activity = Activity::Idle;

@@ -14,7 +14,8 @@ use ikebana_ike::{
 use ikebana_proposals::{ChildSuite, ProtocolId};
 use ikebana_sa_database::{InboundId, OutboundId, PolicyId};
 
-use super::{IkeVersion, Start, TunnelConfig};
+use super::path_mtu::NarrowPaths;
+use super::{IkeVersion, SizePolicy, Start, TunnelConfig};
 
 /// What a tunnel is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +66,8 @@ pub(super) struct Tunnel {
     pub(super) policies: Vec<PolicyId>,
     /// Policies for what became known with the SAs: assigned addresses.
     pub(super) learned: BTreeMap<ChildHandle, PolicyId>,
+    /// Paths that routers have found narrower than configured.
+    pub(super) narrow: NarrowPaths,
     /// Packets that wait for it to come up.
     pub(super) waiting: VecDeque<Vec<u8>>,
     /// When a missing child SA is asked for again.
@@ -97,6 +100,7 @@ pub(super) struct Description {
     pub(super) path_mtu: usize,
     pub(super) outer: ikebana_esp::OuterPolicy,
     pub(super) tfc: ikebana_esp::TfcPadding,
+    pub(super) sizes: SizePolicy,
     pub(super) assign: Vec<ikebana_ike::Assignment>,
 }
 
@@ -117,6 +121,7 @@ impl Tunnel {
                 path_mtu: config.path_mtu,
                 outer: config.outer,
                 tfc: config.tfc,
+                sizes: config.sizes,
                 assign: config.assign,
             },
             activity: Activity::Idle,
@@ -128,6 +133,7 @@ impl Tunnel {
             pairs: BTreeMap::new(),
             policies: Vec::new(),
             learned: BTreeMap::new(),
+            narrow: NarrowPaths::default(),
             waiting: VecDeque::new(),
             child_retry: None,
             failures: 0,
@@ -145,10 +151,7 @@ impl Tunnel {
             Activity::Waiting(until) => Some(until),
             Activity::Idle | Activity::Connecting(_) | Activity::Up => None,
         };
-        match (waiting, self.child_retry) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        }
+        [waiting, self.child_retry, self.narrow.deadline()].into_iter().flatten().min()
     }
 
     /// Where its first messages may come from.

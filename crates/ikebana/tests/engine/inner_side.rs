@@ -9,7 +9,7 @@ use ikebana::proposals::Proposal;
 use ikebana::{ArrivalFate, DropCause, Leaving, LeavingFate, Start, TunnelConfig};
 use ikebana_testkit::{LinkConfig, SeededRng};
 
-use crate::packet::{addresses, fragmentable, numbered, with_ports};
+use crate::packet::{addresses, fragmentable, numbered, time_exceeded, with_ports};
 use crate::rogue::Rogue;
 use crate::setup::{child, fixed, inner, tunnel};
 use crate::world::World;
@@ -64,6 +64,28 @@ fn a_genuine_packet_that_is_not_what_its_sa_is_for_is_dropped_and_counted() {
     }
     assert_eq!(world.nodes[0].engine.drops().get(DropCause::WrongSelectors), 5);
     assert_eq!(world.nodes[0].inbox.len(), 3);
+}
+
+#[test]
+fn an_error_about_a_packet_that_is_not_of_its_sa_is_dropped_and_counted() {
+    let (mut world, mut rogue) = rogue();
+    let (ours, theirs) = (inner(0, false), inner(1, false));
+    let elsewhere: IpAddr = "10.77.0.1".parse().unwrap();
+    // From a router that is in nobody's networks, about packets that host 0 has sent, or has not.
+    let cases = [
+        (time_exceeded(ours, &numbered(ours, theirs, 1, 100)), ArrivalFate::Deliver),
+        (time_exceeded(ours, &numbered(ours, theirs, 1, 2_000)), ArrivalFate::Deliver),
+        (time_exceeded(ours, &numbered(ours, elsewhere, 1, 100)), WRONG),
+        (time_exceeded(ours, &with_ports(ours, theirs, (5_001, 5_000), 1, 100)), WRONG),
+        (time_exceeded(ours, &numbered(theirs, ours, 1, 100)), WRONG),
+        (time_exceeded(elsewhere, &numbered(ours, theirs, 1, 100)), WRONG),
+        (time_exceeded(ours, &numbered(ours, theirs, 1, 100)[..22]), WRONG),
+    ];
+    for (packet, expected) in &cases {
+        let sealed = rogue.seal(packet);
+        assert_eq!(rogue.put(&mut world, sealed), *expected, "{packet:02x?}");
+    }
+    assert_eq!(world.nodes[0].engine.drops().get(DropCause::WrongSelectors), 5);
 }
 
 #[test]
@@ -248,7 +270,8 @@ fn packets_that_may_be_fragmented_pass_and_so_does_what_every_ipv6_link_carries(
     let more = numbered(inner(0, true), inner(1, true), 1, 1_281);
     assert_eq!(world.send_packet(0, &more), LeavingFate::Dropped(DropCause::TooBig));
     world.run_secs(1);
-    assert_eq!(world.nodes[1].inbox.len(), 2);
+    // The first one in two fragments.
+    assert_eq!(world.nodes[1].inbox.len(), 3);
     world.finish();
 }
 

@@ -2,7 +2,9 @@
 
 use std::net::IpAddr;
 
-use etherparse::{IpSlice, PacketBuilder, SlicedPacket, TransportSlice};
+use etherparse::{
+    Icmpv4Type, Icmpv6Type, IpSlice, PacketBuilder, SlicedPacket, TransportSlice, icmpv4, icmpv6,
+};
 
 /// The port that numbered packets go to, and come from.
 pub(crate) const PORT: u16 = 5_000;
@@ -76,4 +78,21 @@ pub(crate) fn number_of(packet: &[u8]) -> Option<u64> {
 pub(crate) fn addresses(packet: &[u8]) -> (IpAddr, IpAddr) {
     let ip = IpSlice::from_slice(packet).expect("an IP packet");
     (ip.source_addr(), ip.destination_addr())
+}
+
+/// An ICMP or ICMPv6 "time exceeded" from a router that is in nobody's networks.
+pub(crate) fn time_exceeded(to: IpAddr, quoted: &[u8]) -> Vec<u8> {
+    let quoted = &quoted[..quoted.len().min(500)];
+    let mut packet = Vec::new();
+    match to {
+        IpAddr::V4(to) => PacketBuilder::ipv4([172, 16, 0, 1], to.octets(), 64)
+            .icmpv4(Icmpv4Type::TimeExceeded(icmpv4::TimeExceededCode::TtlExceededInTransit))
+            .write(&mut packet, quoted)
+            .unwrap(),
+        IpAddr::V6(to) => PacketBuilder::ipv6([0xfe; 16], to.octets(), 64)
+            .icmpv6(Icmpv6Type::TimeExceeded(icmpv6::TimeExceededCode::HopLimitExceeded))
+            .write(&mut packet, quoted)
+            .unwrap(),
+    }
+    packet
 }

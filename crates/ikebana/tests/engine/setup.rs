@@ -83,6 +83,7 @@ pub(crate) fn copy(config: &TunnelConfig) -> TunnelConfig {
         path_mtu: config.path_mtu,
         outer: config.outer,
         tfc: config.tfc,
+        sizes: config.sizes,
         assign: config.assign.clone(),
         xauth: config.xauth.as_ref().map(same_user),
         xauth_users: config.xauth_users.iter().map(same_user).collect(),

@@ -34,6 +34,16 @@ impl<I, O> SaDatabase<I, O> {
         decision
     }
 
+    /// The outbound SA that packets of a flow use, if it is there now. Asks for none, and does not say what else is to
+    /// be done with such packets.
+    #[must_use]
+    pub fn outbound_present(&self, flow: &Flow) -> Option<OutboundId> {
+        match self.policy_index.first_match(flow)? {
+            (_, Action::Protect { tunnel, .. }) => self.tunnels.get(&tunnel)?.usable.first_match(flow),
+            (_, Action::Bypass | Action::Discard) => None,
+        }
+    }
+
     /// The inbound SA that has this SPI, unless it has reached a hard limit.
     #[must_use]
     pub fn inbound(&self, protocol: SaProtocol, spi: EspSpi) -> Option<InboundId> {

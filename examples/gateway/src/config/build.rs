@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ikebana::esp::TfcPadding;
+use ikebana::{DontFragmentPolicy, FragmentPolicy, MssPolicy, SizePolicy};
 use ikebana_core::{AddressRange, IdentityPattern, Lifetime};
 use ikebana_ike::config::{Encapsulation, Mode, SelectorTemplate};
 use ikebana_proposals::{KeywordError, Preset, Proposal};
@@ -277,6 +278,15 @@ fn tunnel(raw: Spanned<raw::Tunnel>, report: &mut Report<'_>) -> Option<Tunnel> 
         compress: compress(raw.compress, version, report),
         tfc: tfc_padding(raw.tfc_padding, report),
         mtu: number(raw.mtu, report, 576..=i64::try_from(LONGEST_PACKET).unwrap_or(i64::MAX)),
+        path_mtu: number(raw.path_mtu, report, PATH_MTUS).unwrap_or(PATH_MTU),
+        sizes: SizePolicy {
+            fragment: text(raw.fragment, report, |word| value::choice(word, &FRAGMENTS)).unwrap_or_default(),
+            dont_fragment: match raw.clear_df.map(Spanned::into_inner) {
+                Some(true) => DontFragmentPolicy::Clear,
+                Some(false) | None => DontFragmentPolicy::Respect,
+            },
+            mss: number(raw.mss, report, MAXIMUM_SEGMENTS).map_or(MssPolicy::Fit, MssPolicy::AtMost),
+        },
         vips: list(raw.vips, report, |address| {
             address.parse().map_err(|_| format!("{address:?} is no IP address; 0.0.0.0 or :: asks for any"))
         })
@@ -305,6 +315,13 @@ const DPD_ACTIONS: [(&str, DpdAction); 3] =
 const MODES: [(&str, Mode); 2] = [("tunnel", Mode::Tunnel), ("transport", Mode::Transport)];
 const ENCAPS: [(&str, Encapsulation); 3] =
     [("auto", Encapsulation::Auto), ("force", Encapsulation::Force), ("never", Encapsulation::Never)];
+const FRAGMENTS: [(&str, FragmentPolicy); 2] =
+    [("before", FragmentPolicy::Before), ("after", FragmentPolicy::After)];
+/// Ethernet's.
+const PATH_MTU: u16 = 1_500;
+/// From what every host takes whole (RFC 791) to jumbo frames.
+const PATH_MTUS: std::ops::RangeInclusive<i64> = 576..=9_216;
+const MAXIMUM_SEGMENTS: std::ops::RangeInclusive<i64> = 500..=9_176;
 const PRESETS: [(&str, Preset); 5] = [
     ("modern", Preset::Modern),
     ("aws", Preset::Aws),

@@ -28,6 +28,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ikebana::SizePolicy;
 use ikebana::esp::TfcPadding;
 use ikebana_core::{AddressRange, Identity, IdentityPattern, Lifetime, Secret};
 use ikebana_ike::Retransmission;
@@ -154,6 +155,10 @@ pub struct Tunnel {
     pub tfc: TfcPadding,
     /// Largest packet into the tunnel; `None` to derive it from the suite and the path.
     pub mtu: Option<u16>,
+    /// Largest packet that the path to the peer takes.
+    pub path_mtu: u16,
+    /// What is done with packets that are too big for the tunnel.
+    pub sizes: SizePolicy,
     /// Addresses to ask the peer for; an unspecified one for any of its family.
     pub vips: Vec<IpAddr>,
 }
@@ -181,6 +186,7 @@ impl Tunnel {
             && self.retransmission == other.retransmission
             && (self.encap, self.replay_window, self.mtu) == (other.encap, other.replay_window, other.mtu)
             && (self.compress, self.tfc) == (other.compress, other.tfc)
+            && (self.path_mtu, self.sizes) == (other.path_mtu, other.sizes)
             && self.vips == other.vips
     }
 }

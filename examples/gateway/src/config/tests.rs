@@ -1,6 +1,7 @@
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
+use ikebana::{DontFragmentPolicy, FragmentPolicy, MssPolicy};
 
 mod ikev1;
 
@@ -40,6 +41,7 @@ fn a_small_tunnel_gets_the_defaults_that_people_want() {
     assert_eq!(tunnel.start, Start::Start);
     assert_eq!((tunnel.dpd_delay, tunnel.dpd_action), (Some(Duration::from_secs(30)), DpdAction::Restart));
     assert_eq!(tunnel.replay_window, 1024);
+    assert_eq!((tunnel.path_mtu, tunnel.sizes), (1_500, SizePolicy::default()));
     assert_eq!(tunnel.lifetime.soft_time, Some(Duration::from_secs(3_600)));
     assert!(tunnel.lifetime.hard_time > tunnel.lifetime.soft_time && tunnel.lifetime.jitter_percent > 0);
     assert_eq!(tunnel.encap, Encapsulation::Auto);
@@ -114,6 +116,10 @@ retransmit_base = 1.5
 encap = "force"
 replay_window = 4096
 mtu = 1400
+path_mtu = 1480
+fragment = "after"
+clear_df = true
+mss = 1360
 vips = ["0.0.0.0", "::"]
 
 [[pool]]
@@ -145,6 +151,12 @@ tunnels = ["net"]
     assert_eq!(tunnel.ike_lifetime.soft_time, Some(Duration::from_secs(28_800)));
     assert_eq!((tunnel.dpd_delay, tunnel.dpd_action), (Some(Duration::from_secs(10)), DpdAction::Clear));
     assert_eq!((tunnel.encap, tunnel.replay_window, tunnel.mtu), (Encapsulation::Force, 4096, Some(1400)));
+    let sizes = SizePolicy {
+        fragment: FragmentPolicy::After,
+        dont_fragment: DontFragmentPolicy::Clear,
+        mss: MssPolicy::AtMost(1_360),
+    };
+    assert_eq!((tunnel.path_mtu, tunnel.sizes), (1_480, sizes));
     assert_eq!(tunnel.vips.len(), 2);
     let plan = tunnel.retransmission;
     assert_eq!((plan.tries, plan.first, plan.factor_percent), (3, Duration::from_secs(4), 150));
@@ -187,6 +199,10 @@ fn a_bad_value_is_an_error_with_its_line() {
         ("dpd_delay = \"1ms\"", "shorter than a second"),
         ("rekey_time = \"10ms\"", "shorter than a second"),
         ("mtu = 9217", "not from 576 to 9216"),
+        ("path_mtu = 575", "not from 576 to 9216"),
+        ("fragment = \"never\"", "none of before, after"),
+        ("clear_df = 1", "boolean"),
+        ("mss = 9177", "not from 500 to 9176"),
         ("local = \"2001:db8::g\"", "is no IPv6 address"),
         ("vips = [5]", "integer, expected"),
         ("dpd_timeout = 0", "longer than 0"),

@@ -240,6 +240,9 @@ impl Running {
                     entry.assigned.clear();
                 }
             }
+            Event::PathMtu { tunnel, remote, mtu } => {
+                tracing::info!(tunnel = name(&mut self.tunnels, *tunnel), %remote, mtu, "path MTU has changed");
+            }
             Event::Problem { tunnel, cause } => {
                 let tunnel = tunnel.map(|id| name(&mut self.tunnels, id));
                 tracing::warn!(tunnel, cause, "problem");

@@ -18,8 +18,6 @@ use crate::config::{DpdAction, IkeVersion, Pool, Psk, Start, Tunnel, Users, Xaut
 
 /// RFC 3948 4 suggests it.
 const NAT_KEEPALIVE: Duration = Duration::from_secs(20);
-/// What an outer path carries, as long as nothing else is known.
-const PATH_MTU: usize = 1_500;
 /// More addresses than this are not handed out of one pool.
 const MOST_ASSIGNMENTS: usize = 4_096;
 
@@ -112,9 +110,10 @@ pub(super) fn for_engine(
             DpdAction::Trap => DeadPeerAction::Trap,
             DpdAction::Restart => DeadPeerAction::Restart,
         },
-        path_mtu: PATH_MTU,
+        path_mtu: tunnel.path_mtu.into(),
         outer: OuterPolicy::default(),
         tfc: tunnel.tfc,
+        sizes: tunnel.sizes,
         assign,
         xauth,
         xauth_users,
