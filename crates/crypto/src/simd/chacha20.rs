@@ -28,8 +28,11 @@ const DOUBLE_ROUNDS: usize = 10;
 /// Blocks of the MAC in each double round: those that belong to a group of key stream, and some more.
 const MAC_BLOCKS: usize = (GROUP / poly1305::BLOCK).div_ceil(DOUBLE_ROUNDS);
 
+/// Octets of the MAC in each double round.
+const MAC_STEP: usize = MAC_BLOCKS * poly1305::BLOCK;
+
 /// Octets that the MAC can take while a group of key stream is made.
-pub(crate) const MAC_GROUP: usize = DOUBLE_ROUNDS * MAC_BLOCKS * poly1305::BLOCK;
+pub(crate) const MAC_GROUP: usize = DOUBLE_ROUNDS * MAC_STEP;
 
 /// A key in two rows.
 pub(crate) type Key = [[u8; 16]; 2];
@@ -76,8 +79,9 @@ pub(crate) fn key_stream(
     stream: &mut [u8; GROUP],
     (mac, hashed): (&mut Poly1305, &[u8]),
 ) {
-    let (blocks, rest) = hashed.as_chunks::<{ poly1305::BLOCK }>();
-    let (blocks, odd) = blocks.as_chunks::<MAC_BLOCKS>();
+    let (interleaved, rest) = hashed.split_at(MAC_GROUP.min(hashed.len() - hashed.len() % MAC_STEP));
+    let (blocks, _) = interleaved.as_chunks::<{ poly1305::BLOCK }>();
+    let (blocks, _) = blocks.as_chunks::<MAC_BLOCKS>();
     let mut blocks = blocks.iter();
     let mut sum = *mac;
     let mut last = [0; 16];
@@ -119,9 +123,9 @@ pub(crate) fn key_stream(
             }
         }
     }
-    sum.padded(blocks.as_slice().as_flattened().as_flattened());
-    sum.padded(odd.as_flattened());
-    sum.padded(rest);
+    if !rest.is_empty() {
+        sum.padded(rest);
+    }
     *mac = sum;
 
     let (halves, _) = stream.as_chunks_mut::<32>();
