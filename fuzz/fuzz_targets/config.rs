@@ -15,7 +15,7 @@ fuzz_target!(|text: &str| {
                 // What the engine relies on.
                 assert!(!tunnel.name.is_empty());
                 assert!(!config.tunnels[..index].iter().any(|other| other.name == tunnel.name));
-                assert!(!tunnel.proposals.is_empty() && !tunnel.esp_proposals.is_empty());
+                assert!(!tunnel.proposals.is_empty() && !tunnel.child_proposals.is_empty());
                 assert!(!tunnel.local_ts.is_empty() && !tunnel.remote_ts.is_empty());
                 assert!(tunnel.replay_window.is_power_of_two());
                 assert!((64..=8_192).contains(&tunnel.replay_window));

@@ -8,6 +8,9 @@ use crate::packages;
 use crate::process::{cargo, run, target_dir};
 use crate::report::{CheckResult, Outcome};
 
+/// What the comparison of packets with scapy goes by among the scenarios' names.
+const PACKETS: &str = "packets/scapy";
+
 /// What `cargo xtask interop` was asked for.
 #[derive(Default)]
 struct Options {
@@ -39,7 +42,7 @@ pub(crate) fn everywhere() -> CheckResult {
         let process = runner(&peers, &options).stdout(file).stderr(copy).spawn();
         runs.push((name, log, process.map_err(|error| format!("the interop runner: {error}"))?));
     }
-    let mut complaints = Vec::new();
+    let mut complaints: Vec<String> = packets(&peers).err().into_iter().collect();
     for (name, log, mut process) in runs {
         // Each is waited for, also after one has failed: labs clean up behind themselves.
         let status = process.wait().map_err(|error| format!("{name}: {error}"));
@@ -71,12 +74,26 @@ fn scenarios(options: &Options) -> CheckResult {
     if let Some(outcome) = not_here() {
         return outcome;
     }
+    let filter = options.filter.as_deref().unwrap_or_default();
+    let with_packets = !options.kernel && PACKETS.contains(filter);
     let peers = if options.list { PathBuf::new() } else { prepare(options.kernel)? };
     if options.list {
         build()?;
     }
-    run(&mut runner(&peers, options))?;
+    match (with_packets, options.list) {
+        (true, true) => println!("{PACKETS}"),
+        (true, false) => packets(&peers)?,
+        (false, _) => {}
+    }
+    if filter.is_empty() || !with_packets {
+        run(&mut runner(&peers, options))?;
+    }
     Ok(Outcome::Passed)
+}
+
+/// Has scapy open our packets, and us scapy's.
+fn packets(peers: &Path) -> Result<(), String> {
+    run(Command::new(target_dir().join("debug/ikebana-interop")).args(["packets", "--peers"]).arg(peers))
 }
 
 /// Installs the peers and builds both programs; returns where unpacked peers are.

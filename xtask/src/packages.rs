@@ -24,6 +24,8 @@ const NAMESPACE_PACKAGES: &[&str] = &[
     "iperf3",
     "tcpdump",
     "nftables",
+    // Environments for what comes from PyPI.
+    "python3-venv",
 ];
 
 /// A guest kernel with ESP, the peers that need one, and libraries that libreswan is linked to.

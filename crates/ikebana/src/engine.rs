@@ -11,6 +11,7 @@
 //! | `book` | answers to IKE's questions |
 //! | `listeners` | what strangers may negotiate |
 //! | `retry` | tunnels that are to be kept are never given up |
+//! | `protection` | ESP or AH, as an SA has it |
 //! | `install` | SAs into the databases and out of them |
 //! | `inner`, `outer` | the data path, from either side |
 //! | `sizes` | packets that do not fit |
@@ -32,6 +33,7 @@ mod listeners;
 mod outer;
 mod path_mtu;
 mod preset;
+mod protection;
 mod retry;
 mod sizes;
 mod status;

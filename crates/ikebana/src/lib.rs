@@ -138,7 +138,7 @@
 //! # What is not supported
 //!
 //! * **Authentication** other than by pre-shared keys: no certificates, no EAP.
-//! * **AH**, AGGFRAG (RFC 9347), ESP in TCP. [`Engine::add_tunnel`] refuses AH.
+//! * **AGGFRAG** (RFC 9347), ESP in TCP; AH together with ESP, or with IPComp.
 //! * **MOBIKE**: a peer behind a NAT is followed when the NAT moves it, but a host that changes its own address has
 //!   to stop the tunnel and start another one.
 //! * **Fragmentation** of IKE messages (RFC 7383). Outer packets that arrive in fragments are for the IP layer to put

@@ -128,7 +128,7 @@ fn exchange(engines: &mut [Engine; 2], now: Instant, from: usize, packets: &[Vec
         .iter()
         .filter_map(|leaving| match leaving.fate {
             LeavingFate::Send(how) => {
-                let port = if how.in_udp { Port::Shared } else { Port::Esp };
+                let port = how.port;
                 Some((back(how.path), port, leaving.packet.payload().to_vec()))
             }
             _ => None,

@@ -375,8 +375,8 @@ impl<'a> Execution<'a> {
     }
 
     fn expect_suite(&mut self) -> Result<()> {
-        let (ike, esp) = (&self.scenario.ike, &self.scenario.esp);
-        wait::until(&format!("our status to name {ike} and {esp}"), Duration::from_secs(5), || {
+        let (ike, (_, child_suite)) = (&self.scenario.ike, self.scenario.child_proposals());
+        wait::until(&format!("our status to name {ike} and {child_suite}"), Duration::from_secs(5), || {
             let status = self.daemon(Side::Us)?.status()?.context("our gateway does not run")?;
             let text = |value: &Json, key: &str| value.pointer(key).and_then(Json::as_str).map(str::to_owned);
             let children = status.pointer("/tunnels/0/children").and_then(Json::as_array);
@@ -387,7 +387,7 @@ impl<'a> Execution<'a> {
                 .find(|child| text(child, "/spi_out").is_some_and(|spi| !spi.is_empty()));
             let found =
                 (text(&status, "/tunnels/0/ike/suite"), child.and_then(|child| text(child, "/suite")));
-            let fits = found.0.as_ref() == Some(ike) && found.1.as_ref() == Some(esp);
+            let fits = found.0.as_ref() == Some(ike) && found.1.as_deref() == Some(child_suite);
             Ok(if fits { Ok(()) } else { Err(format!("it names {found:?}")) })
         })
     }
@@ -395,8 +395,9 @@ impl<'a> Execution<'a> {
     fn expect_wire(&self, kind: Wire) -> Result<()> {
         let counters = self.lab.network.counters()?;
         let (wanted, other) = match kind {
-            Wire::Esp => (counters.esp, counters.esp_in_udp),
-            Wire::EspInUdp => (counters.esp_in_udp, counters.esp),
+            Wire::Esp => (counters.esp, counters.esp_in_udp + counters.ah),
+            Wire::EspInUdp => (counters.esp_in_udp, counters.esp + counters.ah),
+            Wire::Ah => (counters.ah, counters.esp + counters.esp_in_udp),
         };
         if wanted == 0 || other != 0 {
             bail!("the wire saw {counters:?}");

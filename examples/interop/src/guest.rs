@@ -17,8 +17,8 @@ use crate::scenario::Side;
 use crate::wait;
 
 /// Modules that a peer needs first thing; loading them on demand makes initiators retransmit.
-const MODULES: &str = "ipv6 xfrm_user esp4 esp6 ah4 drbg authenc echainiv seqiv cbc ctr gcm ghash-generic hmac \
-                       sha1_generic sha256_generic sha512_generic chacha20poly1305 chacha_generic \
+const MODULES: &str = "ipv6 xfrm_user esp4 esp6 ah4 ah6 drbg authenc echainiv seqiv cbc ctr gcm ghash-generic hmac \
+                       sha1_generic sha256_generic sha512_generic xcbc cmac chacha20poly1305 chacha_generic \
                        poly1305_generic af_key xfrm4_tunnel tunnel4 xfrm_algo";
 
 #[derive(Debug)]
@@ -206,12 +206,23 @@ fn warm_up_script() -> String {
             key(bytes)
         ));
     }
+    let mut kinds: Vec<(&str, String)> = kinds.into_iter().map(|kind| ("esp", kind)).collect();
+    for (algorithm, bytes, truncated) in [
+        ("hmac(sha1)", 20, 96),
+        ("hmac(sha256)", 32, 128),
+        ("hmac(sha384)", 48, 192),
+        ("hmac(sha512)", 64, 256),
+        ("xcbc(aes)", 16, 96),
+        ("cmac(aes)", 16, 96),
+    ] {
+        kinds.push(("ah", format!("auth-trunc '{algorithm}' {} {truncated}", key(bytes))));
+    }
     let mut script = String::new();
-    for kind in kinds {
+    for (protocol, kind) in kinds {
         for extended in ["replay-window 32", "replay-window 64 flag esn"] {
             script.push_str(&format!(
-                "ip xfrm state add src 192.0.2.1 dst 192.0.2.2 proto esp spi 0x100 mode tunnel {extended} {kind}; \
-                 ip xfrm state flush\n"
+                "ip xfrm state add src 192.0.2.1 dst 192.0.2.2 proto {protocol} spi 0x100 mode tunnel {extended} \
+                 {kind}; ip xfrm state flush\n"
             ));
         }
     }

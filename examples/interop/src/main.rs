@@ -13,6 +13,7 @@ mod network;
 mod ping;
 mod place;
 mod runner;
+mod scapy;
 mod scenario;
 mod step;
 mod suite;
@@ -52,6 +53,15 @@ enum Action {
     List {
         #[command(flatten)]
         selection: Selection,
+    },
+    /// Compare random packets of every suite with scapy, which is installed from PyPI. Needs no root.
+    Packets {
+        /// Folder with what the peers need; scapy's environment is made in it.
+        #[arg(long, default_value = "target/interop-peers")]
+        peers: PathBuf,
+        /// Another seed makes other packets.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
     },
     /// Run one scenario in two containers, with `docker compose`.
     Docker {
@@ -166,6 +176,7 @@ fn act(action: Action) -> Result<ExitCode> {
             }
             Ok(ExitCode::SUCCESS)
         }
+        Action::Packets { peers, seed } => scapy::compare(&peers, seed).map(|()| ExitCode::SUCCESS),
         Action::Docker { scenario, gateway, folder, self_check, generate, keep } => {
             let request = containers::Request { scenario, gateway, folder, self_check, generate, keep };
             containers::run(&request)

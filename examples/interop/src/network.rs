@@ -85,6 +85,7 @@ const HOST_CONTROL: &str = "192.168.77.1";
 pub(crate) struct WireCounters {
     pub(crate) esp: u64,
     pub(crate) esp_in_udp: u64,
+    pub(crate) ah: u64,
     /// Packets of the protected network outside a tunnel; they are counted and dropped.
     pub(crate) clear: u64,
 }
@@ -172,7 +173,12 @@ impl Network {
                 .and_then(|counter| counter.get("packets")?.as_u64())
                 .with_context(|| format!("nft has no counter {name}"))
         };
-        Ok(WireCounters { esp: packets("n_esp")?, esp_in_udp: packets("n_udp")?, clear: packets("n_clear")? })
+        Ok(WireCounters {
+            esp: packets("n_esp")?,
+            esp_in_udp: packets("n_udp")?,
+            ah: packets("n_ah")?,
+            clear: packets("n_clear")?,
+        })
     }
 
     pub(crate) fn reset_counters(&self) -> Result<()> {
@@ -287,11 +293,14 @@ table inet ikei {{
   counter n_clear {{ }}
   counter n_esp {{ }}
   counter n_udp {{ }}
+  counter n_ah {{ }}
   chain out {{
     type filter hook output priority 0;
     oifname \"eth0\" ip saddr {{ {net}, {second} }} counter name n_clear drop
     oifname \"eth0\" ip6 saddr {net6} counter name n_clear drop
     oifname \"eth0\" meta l4proto 50 counter name n_esp
+    oifname \"eth0\" ip protocol 51 counter name n_ah
+    oifname \"eth0\" ip6 nexthdr 51 counter name n_ah
     oifname \"eth0\" udp sport 4500 @th,64,32 != 0 counter name n_udp
   }}
   chain cut {{ }}

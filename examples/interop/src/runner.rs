@@ -109,7 +109,10 @@ pub(crate) fn run(scenarios: &[Scenario], options: &Options) -> Result<Summary> 
 
 /// strongSwan with userspace ESP can take our place unless ESP in UDP is not enough.
 fn can_self_check(scenario: &Scenario) -> bool {
-    scenario.self_check && scenario.mode == Mode::Tunnel && !scenario.esp.contains("esn")
+    scenario.self_check
+        && scenario.mode == Mode::Tunnel
+        && scenario.ah.is_none()
+        && !scenario.esp.contains("esn")
 }
 
 /// Runs one scenario and prints how it ended.

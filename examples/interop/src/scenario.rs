@@ -78,7 +78,11 @@ pub(crate) struct Scenario {
     /// IKE proposals of both ends as strongSwan users write them, separated by commas.
     pub(crate) ike: String,
     /// ESP proposals of both ends, the same way.
+    #[serde(default)]
     pub(crate) esp: String,
+    /// AH proposals of both ends instead.
+    #[serde(default)]
+    pub(crate) ah: Option<String>,
     #[serde(default)]
     pub(crate) mode: Mode,
     /// What IKE and ESP travel over.
@@ -128,6 +132,16 @@ pub(crate) struct PeerSettings {
     pub(crate) secrets: Table,
     /// swanctl address pools.
     pub(crate) pools: Table,
+}
+
+impl Scenario {
+    /// The proposals of the Child SA, and the key that both ends have for them.
+    pub(crate) fn child_proposals(&self) -> (&'static str, &str) {
+        match &self.ah {
+            Some(ah) => ("ah_proposals", ah),
+            None => ("esp_proposals", &self.esp),
+        }
+    }
 }
 
 fn ikev2() -> u8 {
@@ -184,6 +198,9 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Scenario>> {
         for expanded in expand(table)? {
             let name = expanded.get("name").and_then(Value::as_str).unwrap_or("?").to_owned();
             let scenario: Scenario = expanded.try_into().with_context(|| format!("scenario {name:?}"))?;
+            if scenario.esp.is_empty() == scenario.ah.is_none() {
+                bail!("scenario {name:?} needs either esp or ah");
+            }
             if scenario.steps.is_empty() {
                 bail!("scenario {name:?} has no steps");
             }

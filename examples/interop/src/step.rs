@@ -20,6 +20,8 @@ pub(crate) enum Wire {
     Esp,
     /// UDP port 4500.
     EspInUdp,
+    /// IP protocol 51.
+    Ah,
 }
 
 /// One thing to do or to check. Times are milliseconds unless the name says seconds.

@@ -108,7 +108,7 @@ impl OutboundAh {
         Ok(())
     }
 
-    /// Makes an IP packet an outer IP packet with AH in it, in place. Unlike ESP, it is complete only with its
+    /// Makes an IP packet an outer IP packet with AH in it, in place, and returns what its header says. Unlike ESP, it is complete only with its
     /// outer header, since the ICV covers that; nobody may change an immutable field of it afterwards.
     ///
     /// `identification` is for a tunnel's outer IPv4 header, see [`OuterHeader`](crate::OuterHeader), and for an
@@ -121,16 +121,16 @@ impl OutboundAh {
         &mut self,
         packet: &mut PacketBuf<'_>,
         identification: u16,
-    ) -> Result<(), SealError> {
+    ) -> Result<OuterFields, SealError> {
         let result = match self.mode {
             Mode::Tunnel => self.tunnel(packet, identification),
             // BEET mode was refused when the SA was set up.
             Mode::Transport | Mode::Beet(_) => self.transport(packet, identification),
         };
         match result {
-            Ok(octets) => {
+            Ok((octets, fields)) => {
                 self.stats.sealed(octets);
-                Ok(())
+                Ok(fields)
             }
             Err(error) => {
                 self.stats.failed(error);
@@ -140,7 +140,11 @@ impl OutboundAh {
     }
 
     /// Puts AH and an outer header in front of a packet; returns the packet's length.
-    fn tunnel(&mut self, packet: &mut PacketBuf<'_>, identification: u16) -> Result<usize, SealError> {
+    fn tunnel(
+        &mut self,
+        packet: &mut PacketBuf<'_>,
+        identification: u16,
+    ) -> Result<(usize, OuterFields), SealError> {
         let inner = IpHeader::parse(packet.payload()).map_err(SealError::Inner)?;
         let next = match inner.family() {
             Family::V4 => NextHeader::IPV4,
@@ -164,12 +168,16 @@ impl OutboundAh {
         let covered = Covered::new(headers, End::Sender).map_err(HeaderError::sealing)?;
         self.key.write(from_ah, next, sequence, family).ok_or(missing)?;
         self.key.protect(covered.octets(), from_ah, sequence).ok_or(missing)?;
-        Ok(inner.total_len)
+        Ok((inner.total_len, fields))
     }
 
     /// Puts AH behind a packet's header, and behind those extension headers that routers look at (RFC 4302
     /// 3.1.1); returns the length of what follows.
-    fn transport(&mut self, packet: &mut PacketBuf<'_>, identification: u16) -> Result<usize, SealError> {
+    fn transport(
+        &mut self,
+        packet: &mut PacketBuf<'_>,
+        identification: u16,
+    ) -> Result<(usize, OuterFields), SealError> {
         let family = Family::of(self.source);
         let (header, chain) = parse_transport(packet, family)?;
         let headers = packet.payload().get(..chain.insertion).unwrap_or_default();
@@ -196,7 +204,8 @@ impl OutboundAh {
         covered.refresh(headers, chain.insertion_protocol_at, 1).ok_or(missing)?;
         self.key.write(from_ah, NextHeader(chain.insertion_protocol), sequence, family).ok_or(missing)?;
         self.key.protect(covered.octets(), from_ah, sequence).ok_or(missing)?;
-        Ok(header.total_len.saturating_sub(chain.insertion))
+        let protected = header.total_len.saturating_sub(chain.insertion);
+        Ok((protected, OuterFields::of_packet(&header)))
     }
 
     fn reserve(&mut self) -> Result<u64, SealError> {

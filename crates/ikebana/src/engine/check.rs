@@ -3,7 +3,7 @@
 use alloc::string::ToString;
 
 use ikebana_crypto::CryptoProvider;
-use ikebana_ike::XauthRole;
+use ikebana_ike::{Encapsulation, XauthRole};
 use ikebana_proposals::{Proposal, ProtocolId, SequenceNumbersId, ikev1};
 
 use super::{ConfigError, IkeVersion, Start, TunnelConfig};
@@ -28,9 +28,19 @@ pub(super) fn check(config: &TunnelConfig, provider: &CryptoProvider) -> Result<
         if config.peer.children.iter().take(index).any(|other| other.name == child.name) {
             return Err(ConfigError::ChildNameInUse { tunnel: tunnel(), child: name() });
         }
-        if let Some(other) = child.proposals.iter().find(|proposal| proposal.protocol != ProtocolId::ESP) {
+        let protocol = match child.proposals.first() {
+            Some(first) if first.protocol == ProtocolId::AH => ProtocolId::AH,
+            Some(_) | None => ProtocolId::ESP,
+        };
+        if let Some(other) = child.proposals.iter().find(|proposal| proposal.protocol != protocol) {
             let proposal = other.to_string();
-            return Err(ConfigError::OnlyEsp { tunnel: tunnel(), child: name(), proposal });
+            return Err(ConfigError::MixedProtocols { tunnel: tunnel(), child: name(), proposal });
+        }
+        if protocol == ProtocolId::AH && config.peer.encapsulation == Encapsulation::Force {
+            return Err(ConfigError::AhInUdp { tunnel: tunnel(), child: name() });
+        }
+        if protocol == ProtocolId::AH && child.compress {
+            return Err(ConfigError::AhCompressed { tunnel: tunnel(), child: name() });
         }
         if provider.restrict(&child.proposals).is_empty() {
             return Err(ConfigError::NoProposals { tunnel: tunnel(), child: Some(name()) });

@@ -1,4 +1,4 @@
-//! ESP that is ahead of the SA it is for.
+//! ESP and AH that are ahead of the SA they are for.
 //!
 //! Whoever answers a CREATE_CHILD_SA or IKE_AUTH request has keys before its answer has arrived here. Some use
 //! them at once (RFC 7296 2.8 forbids it to the responder of a rekey, and libreswan does it all the same), and
@@ -24,9 +24,10 @@ use core::time::Duration;
 
 use ikebana_core::{EspSpi, IkeSpi, Instant, Path, SecureRandom, SpiAllocator};
 use ikebana_esp::PacketBuf;
+use ikebana_sa_database::SaProtocol;
 
 use super::Engine;
-use super::event::{ArrivalFate, Arriving, DropCause, Output};
+use super::event::{ArrivalFate, Arriving, DropCause, Output, Port};
 use super::tunnel::{Activity, Tunnel};
 
 /// As many packets are kept.
@@ -84,10 +85,11 @@ impl SpiAllocator for Recorder {
     }
 }
 
-/// An ESP packet without an SA.
+/// A packet without an SA.
 struct Kept {
     spi: EspSpi,
     until: Instant,
+    protocol: SaProtocol,
     /// Its path, if it came in UDP.
     udp: Option<Path>,
     tos: Option<u8>,
@@ -163,7 +165,8 @@ impl Engine {
         self.give_up_early();
         let until = self.now + LONGEST;
         let octets = arriving.packet.payload().to_vec();
-        if self.early.push(Kept { spi, until, udp, tos: arriving.tos, octets }) {
+        let protocol = if arriving.port == Port::Ah { SaProtocol::Ah } else { SaProtocol::Esp };
+        if self.early.push(Kept { spi, until, protocol, udp, tos: arriving.tos, octets }) {
             ArrivalFate::Consumed
         } else {
             ArrivalFate::Dropped(DropCause::TooEarly)
@@ -189,7 +192,11 @@ impl Engine {
             buffer.extend_from_slice(&kept.octets);
             let end = buffer.len();
             let Some(mut packet) = PacketBuf::new(&mut buffer, ROOM..end) else { continue };
-            match self.open(spi, kept.udp, kept.tos, &mut packet) {
+            let fate = match kept.protocol {
+                SaProtocol::Esp => self.open(spi, kept.udp, kept.tos, &mut packet),
+                SaProtocol::Ah => self.open_ah(spi, &mut packet),
+            };
+            match fate {
                 ArrivalFate::Deliver => self.out.push_back(Output::Deliver(packet.payload().to_vec())),
                 ArrivalFate::Dropped(cause) => self.drops.count(cause),
                 ArrivalFate::Pending | ArrivalFate::Consumed => {}

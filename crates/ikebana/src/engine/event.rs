@@ -26,7 +26,7 @@ pub enum Output {
     Send {
         /// How.
         how: Sending,
-        /// The UDP payload, or the payload of the IP packet.
+        /// What [`Sending::port`] says.
         octets: Vec<u8>,
     },
     /// Hand this IP packet to the inner side: word for a sender whose packet was too big, or a packet that
@@ -41,8 +41,10 @@ pub enum Output {
 pub struct Sending {
     /// The addresses; and the ports, if it travels in UDP.
     pub path: Path,
-    /// Whether it is a UDP payload, or else the payload of an IP packet of protocol 50.
-    pub in_udp: bool,
+    /// By which door: as a UDP payload ([`Port::Shared`]), as the payload of an IP packet of protocol 50
+    /// ([`Port::Esp`]), or as a whole IP packet ([`Port::Ah`]), of which nothing may be changed but its type of
+    /// service, time to live and checksum.
+    pub port: Port,
     /// The outer traffic class: DSCP and ECN.
     pub tos: u8,
     /// Whether routers must not fragment it.
@@ -105,7 +107,7 @@ pub enum Event {
     },
 }
 
-/// Which socket a datagram came from.
+/// Which socket a datagram comes from, or goes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Port {
     /// IKE's own, 500.
@@ -114,6 +116,8 @@ pub enum Port {
     Shared,
     /// None: IP protocol 50. The octets start with the ESP header.
     Esp,
+    /// None: IP protocol 51. The octets are the whole IP packet, with its headers, which AH protects.
+    Ah,
 }
 
 /// A datagram from the network, and what became of it.

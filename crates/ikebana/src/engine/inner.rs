@@ -7,13 +7,14 @@ use arrayvec::ArrayVec;
 use ikebana_core::Instant;
 use ikebana_core::selector::protocol;
 use ikebana_esp::{
-    InnerFlow, OutboundSa, OutboundSas, Outgoing, PacketBuf, Prepared, SealError, TfcPadding,
-    icmp_error_about, inner_flow, seal_batch,
+    InnerFlow, OutboundAh, OutboundSa, OutboundSas, OuterFields, Outgoing, PacketBuf, Prepared, SealError,
+    TfcPadding, icmp_error_about, inner_flow, seal_batch,
 };
 use ikebana_sa_database::{Decision, DiscardReason, OutboundId, SaDatabase};
 
 use super::event::{DropCause, Leaving, LeavingFate, Output, Sending};
 use super::install::{InboundObject, OutboundObject};
+use super::protection::Outbound;
 use super::sizes::{Fit, Spare};
 use super::tunnel::Activity;
 use super::{Engine, TunnelId};
@@ -53,10 +54,10 @@ struct OutboundTable<'a>(&'a mut SaDatabase<InboundObject, OutboundObject>);
 impl OutboundSas for OutboundTable<'_> {
     type Id = OutboundId;
     fn outbound_sa(&self, id: OutboundId) -> Option<&OutboundSa> {
-        self.0.outbound_ref(id).map(|object| &object.sa)
+        self.0.outbound_ref(id).and_then(|object| object.sa.esp())
     }
     fn outbound_sa_mut(&mut self, id: OutboundId) -> Option<&mut OutboundSa> {
-        self.0.outbound_mut(id).map(|object| &mut object.sa)
+        self.0.outbound_mut(id).and_then(|object| object.sa.esp_mut())
     }
 }
 
@@ -105,7 +106,7 @@ impl Engine {
             for (job, (place, how)) in staged.jobs.drain(..).zip(staged.places.drain(..)) {
                 let Some(leaving) = chunk.get_mut(place) else { continue };
                 leaving.packet = job.packet;
-                leaving.fate = self.sealed(how, job.result);
+                leaving.fate = self.sealed(&how, job.result.map(|()| how.prepared.outer));
             }
             for leaving in chunk {
                 if let LeavingFate::Dropped(cause) = leaving.fate {
@@ -126,17 +127,16 @@ impl Engine {
 
     /// Seals one packet by itself.
     fn seal(&mut self, how: Admitted, packet: &mut PacketBuf<'_>) -> LeavingFate {
-        let result = match self.database.outbound_mut(how.id) {
-            Some(object) => object.sa.seal(packet, how.prepared.next),
-            None => Err(SealError::NoSa),
-        };
-        self.sealed(how, result)
+        let sa = self.database.outbound_mut(how.id).and_then(|object| object.sa.esp_mut());
+        let result = sa.ok_or(SealError::NoSa).and_then(|sa| sa.seal(packet, how.prepared.next));
+        self.sealed(&how, result.map(|()| how.prepared.outer))
     }
 
     /// Seals a fragment, which the SA takes because it takes the whole packet.
     pub(super) fn seal_fragment(&mut self, id: OutboundId, packet: &mut PacketBuf<'_>) -> LeavingFate {
         match self.ready(id, packet, false) {
-            Ok(how) => self.seal(how, packet),
+            Ok(Admission::Seal(how)) => self.seal(how, packet),
+            Ok(Admission::Decided(fate)) => fate,
             Err(cause) => LeavingFate::Dropped(cause),
         }
     }
@@ -155,7 +155,7 @@ impl Engine {
         };
         let fate = match decision {
             Decision::Protect(id) => match self.prepare(id, packet, &flow, spare) {
-                Ok(how) => return Admission::Seal(how),
+                Ok(admission) => return admission,
                 Err(cause) => LeavingFate::Dropped(cause),
             },
             Decision::Bypass => LeavingFate::Clear,
@@ -185,7 +185,7 @@ impl Engine {
         packet: &mut PacketBuf<'_>,
         flow: &InnerFlow,
         spare: &mut Spare<'_, '_>,
-    ) -> Result<Admitted, DropCause> {
+    ) -> Result<Admission, DropCause> {
         let object = self.database.outbound_ref(id).ok_or(DropCause::TunnelDown)?;
         let (mtu, mss) = (object.inner_mtu, object.sizes.mss);
         let carried_in_fragments = match self.fit(object, packet.payload(), flow) {
@@ -204,32 +204,48 @@ impl Engine {
         self.ready(id, packet, carried_in_fragments)
     }
 
-    /// Counts a packet against its SA's lifetime and makes it ready to be sealed.
+    /// Counts a packet against its SA's lifetime and makes it ready to be sealed by ESP. AH seals one packet at a
+    /// time, so with AH it is sealed then.
     fn ready(
         &mut self,
         id: OutboundId,
         packet: &mut PacketBuf<'_>,
         carried_in_fragments: bool,
-    ) -> Result<Admitted, DropCause> {
+    ) -> Result<Admission, DropCause> {
         let octets = u64::try_from(packet.len()).unwrap_or(u64::MAX);
         self.database.account(self.now, id, 1, octets).map_err(|_| DropCause::Expired)?;
         let object = self.database.outbound_mut(id).ok_or(DropCause::TunnelDown)?;
-        let prepared = object.sa.prepare(packet).map_err(|_| DropCause::NotSealed)?;
-        Ok(Admitted { id, prepared, carried_in_fragments })
+        let sealed = match &mut object.sa {
+            Outbound::Esp(sa) => {
+                let prepared = sa.prepare(packet).map_err(|_| DropCause::NotSealed)?;
+                return Ok(Admission::Seal(Admitted { id, prepared, carried_in_fragments }));
+            }
+            Outbound::Ah(sa) => protect(sa, packet),
+        };
+        Ok(Admission::Decided(self.fate_of(id, carried_in_fragments, sealed)))
     }
 
     /// What becomes of a packet that was sealed, or could not be.
-    fn sealed(&mut self, how: Admitted, result: Result<(), SealError>) -> LeavingFate {
-        let Some(object) = self.database.outbound_ref(how.id) else {
+    fn sealed(&mut self, how: &Admitted, result: Result<OuterFields, SealError>) -> LeavingFate {
+        self.fate_of(how.id, how.carried_in_fragments, result)
+    }
+
+    /// What becomes of a packet that was sealed, or could not be.
+    fn fate_of(
+        &mut self,
+        id: OutboundId,
+        carried_in_fragments: bool,
+        result: Result<OuterFields, SealError>,
+    ) -> LeavingFate {
+        let Some(object) = self.database.outbound_ref(id) else {
             return LeavingFate::Dropped(DropCause::TunnelDown);
         };
-        let outer = how.prepared.outer;
         match result {
-            Ok(()) => LeavingFate::Send(Sending {
+            Ok(outer) => LeavingFate::Send(Sending {
                 path: object.path,
-                in_udp: object.in_udp,
+                port: object.port(),
                 tos: outer.tos,
-                dont_fragment: outer.dont_fragment && !how.carried_in_fragments,
+                dont_fragment: outer.dont_fragment && !carried_in_fragments,
             }),
             Err(SealError::SequenceExhausted | SealError::UsageExhausted) => {
                 let child = object.child;
@@ -290,4 +306,11 @@ impl Engine {
             }
         }
     }
+}
+
+/// Makes a packet a whole one with AH in it.
+fn protect(sa: &mut OutboundAh, packet: &mut PacketBuf<'_>) -> Result<OuterFields, SealError> {
+    // Never 0, which a raw socket replaces by a number of its own; the ICV covers it.
+    let identification = u16::try_from(sa.last_sequence() % 0xffff).unwrap_or(0).saturating_add(1);
+    sa.encapsulate_whole(packet, identification)
 }

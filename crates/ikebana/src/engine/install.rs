@@ -4,20 +4,19 @@ use alloc::string::ToString;
 use alloc::sync::Arc;
 
 use ikebana_core::{EspSpi, Flow, Instant, Lifetime, Path};
-use ikebana_esp::{
-    Cpi, EspParams, Family, InboundSa, Ipcomp, NatChecksum, OutboundSa, Overhead, TfcPadding, UdpPorts,
-};
-use ikebana_ike::{ChildHandle, Direction, Mode, RemoveReason, SaParams};
+use ikebana_esp::{Family, Overhead};
+use ikebana_ike::{ChildHandle, Direction, RemoveReason, SaParams};
 use ikebana_proposals::ProtocolId;
 use ikebana_sa_database::{Action, Policy, SaDescription, SaProtocol, Selectors};
 
+use super::protection::{Inbound, Outbound};
 use super::sizes::{MssPolicy, SizePolicy};
 use super::tunnel::{Pair, Tunnel};
-use super::{Engine, Event, Output, TunnelId};
+use super::{Engine, Event, Output, Port, TunnelId};
 
 /// What opens the packets of an inbound SA.
 pub(super) struct InboundObject {
-    pub(super) sa: InboundSa,
+    pub(super) sa: Inbound,
     pub(super) child: ChildHandle,
     pub(super) path: Path,
     pub(super) in_udp: bool,
@@ -30,7 +29,7 @@ pub(super) struct InboundObject {
 
 /// What seals the packets of an outbound SA.
 pub(super) struct OutboundObject {
-    pub(super) sa: OutboundSa,
+    pub(super) sa: Outbound,
     pub(super) child: ChildHandle,
     pub(super) path: Path,
     pub(super) in_udp: bool,
@@ -38,6 +37,17 @@ pub(super) struct OutboundObject {
     pub(super) sizes: SizePolicy,
     /// What it carries.
     pub(super) selectors: Arc<Selectors>,
+}
+
+impl OutboundObject {
+    /// By which door its packets leave.
+    pub(super) const fn port(&self) -> Port {
+        match &self.sa {
+            Outbound::Ah(_) => Port::Ah,
+            Outbound::Esp(_) if self.in_udp => Port::Shared,
+            Outbound::Esp(_) => Port::Esp,
+        }
+    }
 }
 
 impl Engine {
@@ -75,10 +85,10 @@ impl Engine {
         let replaces = params.replaces;
         let extended = params.suite.esn;
         let suite = params.suite;
-        let esp = esp_params(params, tunnel.config.outer, tunnel.config.tfc);
-        let mode = esp.mode;
+        let (outer, tfc) = (tunnel.config.outer, tunnel.config.tfc);
+        let mode = super::protection::mode(&params);
         let installed = match direction {
-            Direction::Inbound => InboundSa::new(esp, &self.provider).map(|sa| {
+            Direction::Inbound => Inbound::new(params, &self.provider).map(|sa| {
                 // The other direction may come later, and what it answers is known before.
                 let overhead = Overhead::of_suite(&suite, mode, in_udp, Family::of(path.local.ip()));
                 let answer_mtu = overhead.map_or(0, |overhead| overhead.inner_mtu(path_mtu));
@@ -87,16 +97,18 @@ impl Engine {
                 let bounds = peers_sequence(extended).jittered(self.ike.rng());
                 pair.inbound = self.database.install_inbound(now, description(bounds), object).ok();
             }),
-            Direction::Outbound => OutboundSa::new(esp, &self.provider, self.ike.rng()).map(|mut sa| {
-                sa.set_path_mtu(path_mtu);
-                let inner_mtu = sa.overhead().inner_mtu(path_mtu);
-                pair.inner_mtu = inner_mtu;
-                let bounds = own_bounds(&sa).jittered(self.ike.rng());
-                let selectors = selectors.clone();
-                let object = OutboundObject { sa, child, path, in_udp, inner_mtu, sizes, selectors };
-                self.by_spi.insert(spi, child);
-                pair.outbound = Some(self.database.install_outbound(now, description(bounds), object));
-            }),
+            Direction::Outbound => {
+                Outbound::new(params, (outer, tfc), &self.provider, self.ike.rng()).map(|mut sa| {
+                    sa.set_path_mtu(path_mtu);
+                    let inner_mtu = sa.overhead().inner_mtu(path_mtu);
+                    pair.inner_mtu = inner_mtu;
+                    let bounds = own_bounds(&sa).jittered(self.ike.rng());
+                    let selectors = selectors.clone();
+                    let object = OutboundObject { sa, child, path, in_udp, inner_mtu, sizes, selectors };
+                    self.by_spi.insert(spi, child);
+                    pair.outbound = Some(self.database.install_outbound(now, description(bounds), object));
+                })
+            }
         };
         self.by_child.insert(child, id);
         if direction == Direction::Inbound {
@@ -193,13 +205,12 @@ impl Engine {
         let Some(pair) = tunnel.pairs.get_mut(&child) else { return };
         if let Some(object) = pair.inbound.and_then(|id| self.database.inbound_mut(id)) {
             (object.path, object.in_udp) = (path, in_udp);
-            object.sa.set_path(path.remote.ip(), path.local.ip(), in_udp);
+            object.sa.set_path(path, in_udp);
         }
         if let Some(object) = pair.outbound.and_then(|id| self.database.outbound_mut(id)) {
             let old = core::mem::replace(&mut object.path, path);
             object.in_udp = in_udp;
-            let udp = in_udp.then(|| ports(path));
-            let moved = object.sa.set_path(path.local.ip(), path.remote.ip(), udp);
+            let moved = object.sa.set_path(path, in_udp);
             object.sa.set_path_mtu(path_mtu);
             object.inner_mtu = object.sa.overhead().inner_mtu(path_mtu);
             pair.inner_mtu = object.inner_mtu;
@@ -243,13 +254,9 @@ pub(super) const fn protocol(protocol: ProtocolId) -> SaProtocol {
     }
 }
 
-const fn ports(path: Path) -> UdpPorts {
-    UdpPorts { source: path.local.port(), destination: path.remote.port() }
-}
-
 /// Where an outbound SA has to be replaced whatever its lifetime says: well before its cipher has encrypted too
 /// much, or its sequence numbers run out, at which it would stop.
-fn own_bounds(sa: &OutboundSa) -> Lifetime {
+fn own_bounds(sa: &Outbound) -> Lifetime {
     let octets = sa.usage_limit().soft;
     Lifetime {
         soft_bytes: (octets != u64::MAX).then_some(octets),
@@ -287,36 +294,6 @@ fn limits(lifetime: Lifetime, bounds: Lifetime) -> Lifetime {
     }
 }
 
-fn esp_params(params: SaParams, outer: ikebana_esp::OuterPolicy, tfc: TfcPadding) -> EspParams {
-    let inbound = params.direction == Direction::Inbound;
-    let path = params.path;
-    let (source, destination) =
-        if inbound { (path.remote.ip(), path.local.ip()) } else { (path.local.ip(), path.remote.ip()) };
-    let udp = if inbound { ports(Path::new(path.remote, path.local)) } else { ports(path) };
-    EspParams {
-        spi: params.spi,
-        suite: params.suite,
-        encryption_key: params.keys.encryption,
-        integrity_key: params.keys.integrity,
-        mode: match params.mode {
-            Mode::Tunnel => ikebana_esp::Mode::Tunnel,
-            Mode::Transport => ikebana_esp::Mode::Transport,
-        },
-        encapsulation: params.encapsulated.then_some(udp),
-        source,
-        destination,
-        replay_window: params.config.replay_window,
-        outer,
-        nat_checksum: NatChecksum::Recompute,
-        // RFC 4303 2.7: in tunnel mode alone, and where the peer has not refused it.
-        tfc: match params.mode {
-            Mode::Tunnel if params.tfc_padding => tfc,
-            Mode::Tunnel | Mode::Transport => TfcPadding::None,
-        },
-        ipcomp: params.cpi.and_then(Cpi::new).map(Ipcomp::new),
-    }
-}
-
 /// The same flow whichever side looks at it.
 pub(super) const fn inbound_flow(flow: ikebana_esp::InnerFlow) -> Flow {
     flow.inbound()
@@ -327,10 +304,11 @@ mod tests {
     use super::*;
 
     use ikebana_crypto::CryptoProvider;
+    use ikebana_esp::{EspParams, OutboundSa};
     use ikebana_proposals::{ChildSuite, KeyExchangeId, Proposal};
     use ikebana_testkit::SeededRng;
 
-    fn sa(suite: &str, esn: bool, keys: [usize; 2]) -> OutboundSa {
+    fn sa(suite: &str, esn: bool, keys: [usize; 2]) -> Outbound {
         let proposal = Proposal::esp(suite).unwrap();
         let suite = ChildSuite {
             protocol: ProtocolId::ESP,
@@ -343,7 +321,8 @@ mod tests {
         let keys = keys.map(|length| ikebana_core::Secret::new(alloc::vec![7; length]));
         let [ours, theirs] = [[192, 0, 2, 1], [192, 0, 2, 2]];
         let params = EspParams::tunnel(EspSpi::MIN, suite, keys, ours.into(), theirs.into());
-        OutboundSa::new(params, &CryptoProvider::rust_crypto(), &mut SeededRng::new(1)).unwrap()
+        let sa = OutboundSa::new(params, &CryptoProvider::rust_crypto(), &mut SeededRng::new(1));
+        Outbound::Esp(sa.unwrap())
     }
 
     #[test]
@@ -352,7 +331,7 @@ mod tests {
         let bounds = limits(Lifetime::UNLIMITED, own_bounds(&short));
         assert_eq!(bounds.soft_packets, Some(0xc000_0000));
         assert_eq!((bounds.hard_packets, bounds.soft_time), (None, None));
-        short.resume_after(u64::from(u32::MAX) - 1_000);
+        short.esp_mut().unwrap().resume_after(u64::from(u32::MAX) - 1_000);
         assert_eq!(own_bounds(&short).soft_packets, Some(750));
         assert!(own_bounds(&sa("aes128gcm16", true, [20, 0])).soft_packets > Some(1 << 63));
         // The peer's turn comes first.

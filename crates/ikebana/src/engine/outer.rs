@@ -1,4 +1,4 @@
-//! The data path from the network: IKE messages and ESP packets.
+//! The data path from the network: IKE messages, packets with ESP and packets with AH.
 
 use core::time::Duration;
 
@@ -7,7 +7,7 @@ use ikebana_core::datagram::{Carried, classify};
 use ikebana_core::selector::protocol;
 use ikebana_core::{Datagram, EspSpi, Instant, Path};
 use ikebana_esp::{
-    Arrived, Delivered, InboundSa, InboundSas, InnerFlow, NextHeader, PacketBuf, ReceivedOuter,
+    Arrived, Delivered, InboundSa, InboundSas, InnerFlow, NextHeader, PacketBuf, ReceivedOuter, ah_spi,
     icmp_error_about, inner_flow, open_batch,
 };
 use ikebana_ike::ChildSignal;
@@ -16,6 +16,7 @@ use ikebana_sa_database::{InboundId, SaDatabase, SaProtocol};
 use super::Engine;
 use super::event::{ArrivalFate, Arriving, DropCause, Output, Port};
 use super::install::{InboundObject, OutboundObject, inbound_flow};
+use super::protection::Inbound;
 
 /// Room for the longest packet that can come out of a compressed one, with an IP header in front of it.
 const DECOMPRESSED: usize = HEADROOM + 65_535;
@@ -40,10 +41,10 @@ struct InboundTable<'a>(&'a mut SaDatabase<InboundObject, OutboundObject>);
 impl InboundSas for InboundTable<'_> {
     type Id = InboundId;
     fn inbound_sa(&self, id: InboundId) -> Option<&InboundSa> {
-        self.0.inbound_ref(id).map(|object| &object.sa)
+        self.0.inbound_ref(id).and_then(|object| object.sa.esp())
     }
     fn inbound_sa_mut(&mut self, id: InboundId) -> Option<&mut InboundSa> {
-        self.0.inbound_mut(id).map(|object| &mut object.sa)
+        self.0.inbound_mut(id).and_then(|object| object.sa.esp_mut())
     }
 }
 
@@ -51,12 +52,16 @@ impl InboundSas for InboundTable<'_> {
 enum Door {
     Ike,
     Esp(EspSpi),
+    Ah(EspSpi),
     None(DropCause),
 }
 
 fn sort(arriving: &Arriving<'_>) -> Door {
     if arriving.port == Port::Ike {
         return Door::Ike;
+    }
+    if arriving.port == Port::Ah {
+        return ah_spi(arriving.packet.payload()).map_or(Door::None(DropCause::NotIpsec), Door::Ah);
     }
     match classify(arriving.packet.payload()) {
         Carried::Esp(spi, _) => Door::Esp(spi),
@@ -68,7 +73,7 @@ fn sort(arriving: &Arriving<'_>) -> Door {
 
 /// The path of a datagram that came in UDP; ports mean nothing elsewhere.
 fn udp_path(arriving: &Arriving<'_>) -> Option<Path> {
-    (arriving.port != Port::Esp).then_some(arriving.path)
+    matches!(arriving.port, Port::Ike | Port::Shared).then_some(arriving.path)
 }
 
 impl Engine {
@@ -103,6 +108,12 @@ impl Engine {
                     // It may be ahead of its SA.
                     None => arriving.fate = self.keep_early(spi, arriving, udp_path(arriving)),
                 },
+                Door::Ah(spi) => {
+                    arriving.fate = self.open_ah(spi, &mut arriving.packet);
+                    if arriving.fate == ArrivalFate::Dropped(DropCause::NoInboundSa) {
+                        arriving.fate = self.keep_early(spi, arriving, None);
+                    }
+                }
                 Door::None(cause) => arriving.fate = ArrivalFate::Dropped(cause),
             }
         }
@@ -120,7 +131,7 @@ impl Engine {
         let payload = arriving.packet.payload();
         let (encapsulated, octets) = match (arriving.port, classify(payload)) {
             (Port::Shared, Carried::Ike(octets)) => (true, octets),
-            (Port::Shared | Port::Ike | Port::Esp, _) => (false, payload),
+            (Port::Shared | Port::Ike | Port::Esp | Port::Ah, _) => (false, payload),
         };
         let datagram = Datagram { path: arriving.path, encapsulated, octets };
         let fate = match self.ike.handle_datagram(self.now, datagram) {
@@ -173,8 +184,9 @@ impl Engine {
             return ArrivalFate::Dropped(DropCause::NoInboundSa);
         };
         let Ok(next) = job.result else { return ArrivalFate::Dropped(DropCause::NotOpened) };
-        let newest = job.sequence == object.sa.highest_sequence();
-        let compressed = next == NextHeader::IPCOMP && object.sa.decompresses();
+        let Some(sa) = object.sa.esp() else { return ArrivalFate::Dropped(DropCause::NotOpened) };
+        let newest = job.sequence == sa.highest_sequence();
+        let compressed = next == NextHeader::IPCOMP && sa.decompresses();
         self.tell_endpoint(id, udp.filter(|_| newest));
         if compressed {
             self.deliver_elsewhere(id, packet, next, tos)
@@ -236,11 +248,32 @@ impl Engine {
         let Some(object) = self.database.inbound_mut(id) else {
             return ArrivalFate::Dropped(DropCause::NoInboundSa);
         };
-        match object.sa.deliver(packet, next, ReceivedOuter { tos, ttl: None }) {
+        let Some(sa) = object.sa.esp_mut() else { return ArrivalFate::Dropped(DropCause::NotOpened) };
+        match sa.deliver(packet, next, ReceivedOuter { tos, ttl: None }) {
             Ok(Delivered::Packet) => {}
             Ok(Delivered::Dummy) => return ArrivalFate::Dropped(DropCause::Idle),
             Err(_) => return ArrivalFate::Dropped(DropCause::NotOpened),
         }
+        self.permit(id, packet)
+    }
+
+    /// Verifies a packet with AH, which is whole: it starts with its outer header.
+    pub(super) fn open_ah(&mut self, spi: EspSpi, packet: &mut PacketBuf<'_>) -> ArrivalFate {
+        let Some(id) = self.database.inbound(SaProtocol::Ah, spi) else {
+            return ArrivalFate::Dropped(DropCause::NoInboundSa);
+        };
+        let Some(Inbound::Ah(sa)) = self.database.inbound_mut(id).map(|object| &mut object.sa) else {
+            return ArrivalFate::Dropped(DropCause::NoInboundSa);
+        };
+        if sa.decapsulate_whole(packet).is_err() {
+            return ArrivalFate::Dropped(DropCause::NotOpened);
+        }
+        self.tell_endpoint(id, None);
+        self.permit(id, packet)
+    }
+
+    /// Counts a genuine packet against its SA's lifetime, and lets it pass if the SA may carry it.
+    fn permit(&mut self, id: InboundId, packet: &mut PacketBuf<'_>) -> ArrivalFate {
         let octets = u64::try_from(packet.len()).unwrap_or(u64::MAX);
         if self.database.account(self.now, id, 1, octets).is_err() {
             return ArrivalFate::Dropped(DropCause::Expired);

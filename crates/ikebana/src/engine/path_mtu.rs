@@ -168,7 +168,7 @@ impl Engine {
             let pair = self.tunnels.get(&id)?.pairs.get(&child)?;
             let object = self.database.outbound_ref(pair.outbound?)?;
             refusal = NotBelieved::NotSent;
-            object.sa.has_sent(report).then_some((id, object.path))
+            object.sa.esp().is_some_and(|sa| sa.has_sent(report)).then_some((id, object.path))
         });
         let (id, path) = found.ok_or(refusal)?;
         let now = self.now;

@@ -49,15 +49,31 @@ pub enum ConfigError {
         /// The name.
         child: String,
     },
-    /// A child is to use AH, which is not implemented.
-    #[error("child {child} of tunnel {tunnel} proposes {proposal}: only ESP is supported, not AH")]
-    OnlyEsp {
+    /// A child is to use both ESP and AH, or neither.
+    #[error("child {child} of tunnel {tunnel} proposes {proposal}: all proposals are for ESP, or all for AH")]
+    MixedProtocols {
         /// The tunnel.
         tunnel: String,
         /// The child.
         child: String,
-        /// The proposal in question.
+        /// The first proposal that does not fit the first one.
         proposal: String,
+    },
+    /// A child is to use AH, and its packets are to be compressed.
+    #[error("child {child} of tunnel {tunnel} uses AH, with which packets cannot be compressed here")]
+    AhCompressed {
+        /// The tunnel.
+        tunnel: String,
+        /// The child.
+        child: String,
+    },
+    /// A child is to use AH, and its packets are to travel in UDP.
+    #[error("child {child} of tunnel {tunnel} uses AH, which cannot travel in UDP as the tunnel demands")]
+    AhInUdp {
+        /// The tunnel.
+        tunnel: String,
+        /// The child.
+        child: String,
     },
     /// None of the proposals can be carried out with the algorithms there are.
     #[error("none of the {} proposals of tunnel {tunnel} can be carried out here", in_question(child.as_ref()))]

@@ -1,5 +1,6 @@
 //! What is said when two sides disagree: both of them learn what the other one wants.
 
+use ikebana::ike::Encapsulation;
 use ikebana::proposals::Proposal;
 use ikebana::{ConfigError, Event, Start, TunnelConfig};
 
@@ -153,9 +154,15 @@ fn refused(change: impl Fn(&mut TunnelConfig)) -> ConfigError {
 
 #[test]
 fn a_configuration_that_cannot_work_is_refused_with_the_reason() {
-    let ah = refused(|config| child(config, |child| child.proposals = vec![Proposal::ah("sha256").unwrap()]));
-    assert!(matches!(&ah, ConfigError::OnlyEsp { child, .. } if child == "net"), "{ah}");
-    assert!(ah.to_string().contains("sha256") && ah.to_string().contains("AH"), "{ah}");
+    let mixed =
+        refused(|config| child(config, |child| child.proposals.push(Proposal::ah("sha256").unwrap())));
+    assert!(matches!(&mixed, ConfigError::MixedProtocols { child, .. } if child == "net"), "{mixed}");
+    assert!(mixed.to_string().contains("sha256") && mixed.to_string().contains("AH"), "{mixed}");
+    let in_udp = refused(|config| {
+        config.peer.encapsulation = Encapsulation::Force;
+        child(config, |child| child.proposals = vec![Proposal::ah("sha256").unwrap()]);
+    });
+    assert!(matches!(in_udp, ConfigError::AhInUdp { .. }), "{in_udp}");
     let window = refused(|config| child(config, |child| child.replay_window = 100));
     assert!(matches!(window, ConfigError::ReplayWindow { window: 100, .. }), "{window}");
     let family = refused(|config| config.remote = Some("[2001:db8::1]:500".parse().unwrap()));

@@ -14,6 +14,7 @@ mod setup;
 mod world;
 
 mod addresses;
+mod ah;
 mod coming_up;
 mod concealment;
 mod dead_peer;

@@ -24,6 +24,9 @@ use crate::setup::{copy, inner, outer};
 /// Room around packets.
 const ROOM: usize = 128;
 
+/// In place of a port, for whole packets with AH.
+const AH: u16 = 51;
+
 /// A host.
 pub(crate) struct Node {
     pub(crate) id: EndpointId,
@@ -33,7 +36,7 @@ pub(crate) struct Node {
     pub(crate) seen: Vec<(Instant, Event)>,
     /// Packets that reached the inner side, and messages of the engine's own.
     pub(crate) inbox: Vec<Vec<u8>>,
-    /// What was sent: path, whether UDP or else ESP, octets.
+    /// What was sent: path, whether UDP or else ESP or AH, octets.
     pub(crate) wire: Vec<(Instant, Path, bool, usize)>,
     /// What became of datagrams that did not hold a packet.
     pub(crate) fates: Vec<ArrivalFate>,
@@ -217,13 +220,17 @@ impl World {
     }
 
     fn transmit_sealed(&mut self, from: usize, how: Sending, octets: Vec<u8>) {
-        let path = if how.in_udp {
-            how.path
-        } else {
-            let bare = |socket: SocketAddr| SocketAddr::new(socket.ip(), 0);
-            Path::new(bare(how.path.local), bare(how.path.remote))
+        // Protocols without ports have numbers here that no UDP socket has.
+        let bare = |number: u16| {
+            let end = |socket: SocketAddr| SocketAddr::new(socket.ip(), number);
+            Path::new(end(how.path.local), end(how.path.remote))
         };
-        self.transmit(from, path, octets, how.in_udp);
+        let path = match how.port {
+            Port::Ike | Port::Shared => how.path,
+            Port::Esp => bare(0),
+            Port::Ah => bare(AH),
+        };
+        self.transmit(from, path, octets, path == how.path);
     }
 
     fn transmit(&mut self, from: usize, path: Path, octets: Vec<u8>, udp: bool) {
@@ -319,6 +326,7 @@ impl World {
         for delivery in deliveries {
             let port = match delivery.path.local.port() {
                 0 => Port::Esp,
+                AH => Port::Ah,
                 500 => Port::Ike,
                 4_500 => Port::Shared,
                 _ => continue,

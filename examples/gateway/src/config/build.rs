@@ -227,8 +227,8 @@ fn tunnel(raw: Spanned<raw::Tunnel>, report: &mut Report<'_>) -> Option<Tunnel> 
         report,
     );
     let psk = psk(raw.psk, raw.psk_file, &name, &span, report);
-    let (preset, proposals, esp_proposals) =
-        suites(version, raw.preset, raw.proposals, raw.esp_proposals, report);
+    let lists = [raw.proposals, raw.esp_proposals, raw.ah_proposals];
+    let (preset, proposals, child_proposals) = suites(version, raw.preset, lists, report);
     let keys = Keys {
         aggressive: raw.aggressive,
         xauth: raw.xauth,
@@ -253,7 +253,7 @@ fn tunnel(raw: Spanned<raw::Tunnel>, report: &mut Report<'_>) -> Option<Tunnel> 
         psk: psk?,
         ikev1,
         proposals,
-        esp_proposals,
+        child_proposals,
         preset,
         local_ts: non_empty(list(raw.local_ts, report, value::selector)).unwrap_or_else(dynamic),
         remote_ts: non_empty(list(raw.remote_ts, report, value::selector)).unwrap_or_else(dynamic),
@@ -380,12 +380,14 @@ type Suites = (Option<Preset>, Vec<Proposal>, Vec<Proposal>);
 fn suites(
     version: IkeVersion,
     preset: Option<Spanned<String>>,
-    ike: Option<Vec<Spanned<String>>>,
-    esp: Option<Vec<Spanned<String>>>,
+    [ike, esp, ah]: [Option<Vec<Spanned<String>>>; 3],
     report: &mut Report<'_>,
 ) -> Suites {
-    if let (Some(preset), true) = (&preset, ike.is_some() || esp.is_some()) {
+    if let (Some(preset), true) = (&preset, ike.is_some() || esp.is_some() || ah.is_some()) {
         report.error(preset.span(), "a preset stands for proposals and esp_proposals; give either");
+    }
+    if let (Some(_), Some(first)) = (&esp, ah.as_ref().and_then(|list| list.first())) {
+        report.error(first.span(), "esp_proposals and ah_proposals exclude each other; AH does not encrypt");
     }
     let preset = text(preset, report, |word| value::choice(word, &PRESETS));
     let fallback = preset.unwrap_or(Preset::Modern);
@@ -397,11 +399,12 @@ fn suites(
         IkeVersion::V1 => fallback.ikev1(),
         IkeVersion::V2 => fallback.ike(),
     });
-    let esp = parse(esp, Proposal::esp).unwrap_or_else(|| match version {
+    let ah = parse(ah, Proposal::ah);
+    let child = parse(esp, Proposal::esp).or(ah).unwrap_or_else(|| match version {
         IkeVersion::V1 => fallback.ikev1_child(),
         IkeVersion::V2 => fallback.child(),
     });
-    (preset, ike, esp)
+    (preset, ike, child)
 }
 
 fn lifetime(

@@ -263,11 +263,11 @@ pub(super) fn errors(tunnel: &Tunnel) -> Vec<String> {
             texts(&tunnel.proposals)
         ));
     }
-    if pfs_groups(&tunnel.esp_proposals).is_empty() {
+    if pfs_groups(&tunnel.child_proposals).is_empty() {
         found.push(format!(
             "tunnel {name:?}: IKEv1 has no words for {}: for ESP it has AES-GCM, AES-CBC with HMAC, MODP and NIST \
              groups, as in aes256gcm16-ecp384",
-            texts(&tunnel.esp_proposals)
+            texts(&tunnel.child_proposals)
         ));
     }
     for selector in tunnel.local_ts.iter().chain(&tunnel.remote_ts) {
@@ -296,13 +296,13 @@ pub(super) fn warnings(tunnel: &Tunnel, earlier: &[Tunnel]) -> Vec<String> {
     }
     for (kind, list, is_unspoken) in [
         ("proposals", &tunnel.proposals, unspoken_ike as fn(&[Proposal]) -> bool),
-        ("esp_proposals", &tunnel.esp_proposals, |list| pfs_groups(list).is_empty()),
+        (tunnel.child_key(), &tunnel.child_proposals, |list| pfs_groups(list).is_empty()),
     ] {
         for one in list.iter().filter(|one| is_unspoken(std::slice::from_ref(*one)) && !is_unspoken(list)) {
             found.push(format!("tunnel {name:?}: IKEv1 has no words for {one}, which is left out of {kind}"));
         }
     }
-    let groups = pfs_groups(&tunnel.esp_proposals);
+    let groups = pfs_groups(&tunnel.child_proposals);
     if let [first, _, ..] = groups.as_slice() {
         found.push(format!(
             "tunnel {name:?}: a quick mode has one group; we start with {}, and accept the others when the peer \

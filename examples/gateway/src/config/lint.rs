@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use ikebana_core::{AddressRange, Secret};
-use ikebana_ike::config::{Mode, SelectorTemplate};
+use ikebana_ike::config::{Encapsulation, Mode, SelectorTemplate};
 use ikebana_proposals::{EncryptionId, IntegrityId, KeyExchangeId, Preset, PrfId, Proposal};
 
 use super::problem::Report;
@@ -73,6 +73,9 @@ fn errors(tunnel: &Tunnel, earlier: &[Tunnel]) -> Vec<String> {
     if tunnel.ike == IkeVersion::V1 {
         found.extend(ikev1::errors(tunnel));
     }
+    if tunnel.is_ah() && tunnel.encap == Encapsulation::Force {
+        found.push(format!("tunnel {name:?}: AH never travels in UDP, which encap = \"force\" demands"));
+    }
     if let (Some(local), Some(remote)) = (tunnel.local.address(), tunnel.remote.address()) {
         if local.is_ipv4() != remote.is_ipv4() {
             found.push(format!(
@@ -101,7 +104,7 @@ fn errors(tunnel: &Tunnel, earlier: &[Tunnel]) -> Vec<String> {
 fn warnings(tunnel: &Tunnel, earlier: &[Tunnel]) -> Vec<String> {
     let name = &tunnel.name;
     let mut found = Vec::new();
-    for (kind, list) in [("proposals", &tunnel.proposals), ("esp_proposals", &tunnel.esp_proposals)] {
+    for (kind, list) in [("proposals", &tunnel.proposals), (tunnel.child_key(), &tunnel.child_proposals)] {
         let mut weak: Vec<&str> = list.iter().flat_map(weaknesses).collect();
         weak.sort_unstable();
         weak.dedup();

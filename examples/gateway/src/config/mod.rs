@@ -33,7 +33,7 @@ use ikebana::esp::TfcPadding;
 use ikebana_core::{AddressRange, Identity, IdentityPattern, Lifetime, Secret};
 use ikebana_ike::Retransmission;
 use ikebana_ike::config::{Encapsulation, Mode, SelectorTemplate};
-use ikebana_proposals::{Preset, Proposal};
+use ikebana_proposals::{Preset, Proposal, ProtocolId};
 use zeroize::Zeroizing;
 
 pub(crate) use build::LONGEST_PACKET;
@@ -123,8 +123,8 @@ pub struct Tunnel {
     pub ikev1: Ikev1,
     /// IKE proposals, the best first.
     pub proposals: Vec<Proposal>,
-    /// ESP proposals, the best first.
-    pub esp_proposals: Vec<Proposal>,
+    /// Proposals of ESP, or all of AH, the best first.
+    pub child_proposals: Vec<Proposal>,
     /// The preset that the proposals come from.
     pub preset: Option<Preset>,
     /// Traffic on our side.
@@ -164,6 +164,17 @@ pub struct Tunnel {
 }
 
 impl Tunnel {
+    /// Whether its packets are protected by AH instead of ESP.
+    #[must_use]
+    pub fn is_ah(&self) -> bool {
+        self.child_proposals.iter().any(|proposal| proposal.protocol == ProtocolId::AH)
+    }
+
+    /// The key that the child's proposals are written under.
+    fn child_key(&self) -> &'static str {
+        if self.is_ah() { "ah_proposals" } else { "esp_proposals" }
+    }
+
     /// The longest time for which a peer that has fallen silent is believed in; `None` for ever.
     #[must_use]
     pub fn patience(&self) -> Option<Duration> {
@@ -179,7 +190,7 @@ impl Tunnel {
                 == (&other.name, other.ike, other.mode, other.start)
             && (&self.local, &self.remote) == (&other.local, &other.remote)
             && (&self.local_id, &self.remote_id) == (&other.local_id, &other.remote_id)
-            && (&self.proposals, &self.esp_proposals) == (&other.proposals, &other.esp_proposals)
+            && (&self.proposals, &self.child_proposals) == (&other.proposals, &other.child_proposals)
             && (&self.local_ts, &self.remote_ts) == (&other.local_ts, &other.remote_ts)
             && (self.lifetime, self.ike_lifetime) == (other.lifetime, other.ike_lifetime)
             && (self.dpd_delay, self.dpd_action) == (other.dpd_delay, other.dpd_action)

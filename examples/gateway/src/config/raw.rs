@@ -60,6 +60,7 @@ pub(super) struct Tunnel {
     pub(super) psk_file: Text,
     pub(super) proposals: Texts,
     pub(super) esp_proposals: Texts,
+    pub(super) ah_proposals: Texts,
     pub(super) preset: Text,
     pub(super) local_ts: Texts,
     pub(super) remote_ts: Texts,

@@ -1,7 +1,7 @@
 //! An engine with its sockets: what the gateway and the demo have in common.
 
-use std::io::ErrorKind;
-use std::net::SocketAddr;
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -71,6 +71,17 @@ impl Node {
     #[must_use]
     pub fn has_native_esp(&self, local: SocketAddr) -> bool {
         self.sockets.serves(Port::Esp, local)
+    }
+
+    /// Gets ready for AH from and to this address.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn expect_ah(&mut self, local: IpAddr, mark: u32) -> io::Result<()> {
+        if self.sockets.serves(Port::Ah, SocketAddr::new(local, 0)) {
+            return Ok(());
+        }
+        self.sockets.add_ah(local, Some(mark))
     }
 
     /// Takes in what the socket numbered `index` has; `deliver` gets the packets for the inner side.
@@ -194,8 +205,7 @@ impl Node {
 }
 
 fn send(sockets: &mut Sockets, unsent: &mut u64, how: Sending, octets: &[u8]) {
-    let port = if how.in_udp { Port::Shared } else { Port::Esp };
-    if !sockets.push(port, how.path, how.tos, octets) {
+    if !sockets.push(how.port, how.path, how.tos, octets) {
         *unsent += 1;
     }
 }

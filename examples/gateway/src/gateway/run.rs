@@ -69,7 +69,6 @@ struct Running {
     waker: Waker,
     stop: UnixStream,
     reload: UnixStream,
-    sockets: usize,
     /// Since when we are leaving.
     leaving: Option<Instant>,
     /// Something has happened that the kernel may have to follow.
@@ -99,7 +98,6 @@ impl Running {
             limits: Limits { cookie_threshold, ..limits },
             ..EngineConfig::default()
         };
-        let count = sockets.descriptors().count();
         advice::warn(&config);
         tracing::info!(device = %gateway.tun, tunnels = config.tunnels.len(), "the gateway runs");
         Ok(Self {
@@ -112,7 +110,6 @@ impl Running {
             waker,
             stop,
             reload,
-            sockets: count,
             leaving: None,
             stale: true,
         })
@@ -162,6 +159,8 @@ impl Running {
         let farewell = self.leaving.map(|since| FAREWELL.saturating_sub(since.elapsed()));
         let due = [self.node.timeout(), self.tunnels.timeout(), self.inner.timeout(), farewell];
         let timeout = due.into_iter().flatten().min();
+        // A tunnel that was added may have brought a socket of its own.
+        let sockets = self.node.descriptors().count();
         let ready = {
             let mut descriptors = vec![self.waker.as_fd(), self.stop.as_fd(), self.reload.as_fd()];
             descriptors.extend(self.node.descriptors());
@@ -169,11 +168,11 @@ impl Running {
             wait(&descriptors, timeout)?
         };
         let is_ready = |index: usize| ready.get(index) == Some(&Readiness::Readable);
-        for index in (0..self.sockets).filter(|index| is_ready(index + 3)) {
+        for index in (0..sockets).filter(|index| is_ready(index + 3)) {
             let inner = &mut self.inner;
             self.node.receive(index, |packet| inner.deliver(packet));
         }
-        let inner = self.sockets + 3;
+        let inner = sockets + 3;
         Ok([is_ready(0), is_ready(1), is_ready(2), is_ready(inner), is_ready(inner + 1)])
     }
 

@@ -37,7 +37,7 @@ pub(super) fn for_engine(
     let assign = assignments(&tunnel.name, pools);
     let child = ChildConfig {
         name: tunnel.name.clone(),
-        proposals: tunnel.esp_proposals.clone(),
+        proposals: tunnel.child_proposals.clone(),
         prefer: Prefer::Local,
         local: tunnel.local_ts.clone(),
         remote: tunnel.remote_ts.clone(),
@@ -73,7 +73,7 @@ pub(super) fn for_engine(
         liveness: tunnel.dpd_delay.map(|delay| Liveness { delay }),
         encapsulation: match tunnel.encap {
             // Without a raw socket, ESP has no other way than UDP.
-            Encapsulation::Auto if !native => Encapsulation::Force,
+            Encapsulation::Auto if !native && !tunnel.is_ah() => Encapsulation::Force,
             Encapsulation::Auto | Encapsulation::Force | Encapsulation::Never => tunnel.encap,
         },
         nat_keepalive: NAT_KEEPALIVE,

@@ -330,6 +330,11 @@ fn enter(entry: &mut Entry, node: &mut Node, gateway: &Gateway, pools: &[Pool]) 
     if entry.config.mode == Mode::Transport {
         node.expect_transport_mode();
     }
+    if entry.config.is_ah()
+        && let Err(error) = node.expect_ah(local, gateway.fwmark)
+    {
+        return failed(entry, format!("no AH from {local}: {error}"));
+    }
     let tunnel = for_engine(&entry.config, local, entry.remote, pools, native);
     match node.engine.add_tunnel(node.clock.now(), tunnel) {
         Ok(id) => {

@@ -120,6 +120,24 @@ impl Arrivals {
         }
     }
 
+    /// Puts in front of every datagram what `header` makes for it, if it makes something and there is room.
+    pub(super) fn put_in_front<const N: usize>(
+        &mut self,
+        header: impl Fn(&mut Arrived, &[u8]) -> Option<[u8; N]>,
+    ) {
+        let storage = &mut self.storage;
+        for arrived in &mut self.arrived {
+            let start = arrived.slot.start + arrived.start;
+            let octets = storage.get(start..arrived.slot.end).unwrap_or_default();
+            let Some(header) = header(arrived, octets) else { continue };
+            let Some(moved) = arrived.start.checked_sub(N) else { continue };
+            if let Some(place) = storage.get_mut(start - N..start) {
+                place.copy_from_slice(&header);
+                arrived.start = moved;
+            }
+        }
+    }
+
     /// Lets every datagram start later by what `skip` says of it, or leaves it out.
     pub(super) fn shorten(&mut self, skip: impl Fn(&mut Arrived, &[u8]) -> Option<usize>) {
         let storage = &self.storage;

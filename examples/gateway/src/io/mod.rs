@@ -1,8 +1,9 @@
 //! The gateway's system calls, behind interfaces that move packets in batches.
 //!
-//! The gateway itself sees only [`DatagramIo`] (UDP, raw ESP) and [`PacketIo`] (TUN); an implementation that
+//! The gateway itself sees only [`DatagramIo`] (UDP, raw ESP and AH) and [`PacketIo`] (TUN); an implementation that
 //! is faster, or that runs on another system, takes their place without the rest noticing.
 
+mod ah;
 mod batch;
 mod esp;
 mod sockets;
@@ -14,6 +15,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::BorrowedFd;
 
+pub use ah::RawAh;
 pub use batch::{Arrivals, Arrived, Departures, PacketBatch};
 pub use esp::RawEsp;
 pub use sockets::{Sockets, source_address};

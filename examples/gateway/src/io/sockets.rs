@@ -11,7 +11,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::SockRef;
 
 use super::batch::Sent;
-use super::{Arrivals, DatagramIo, Departures, RawEsp, Run, UdpPort};
+use super::{Arrivals, DatagramIo, Departures, RawAh, RawEsp, Run, UdpPort};
 
 /// How long a full socket is waited for before a packet is dropped.
 const PATIENCE: Duration = Duration::from_millis(20);
@@ -48,6 +48,15 @@ impl Sockets {
     /// As [`RawEsp::bind`].
     pub fn add_esp(&mut self, address: IpAddr, mark: Option<u32>) -> io::Result<()> {
         self.entries.push(Entry { port: Port::Esp, io: Box::new(RawEsp::bind(address, mark)?) });
+        Ok(())
+    }
+
+    /// Adds a raw AH socket.
+    ///
+    /// # Errors
+    /// As [`RawAh::bind`].
+    pub fn add_ah(&mut self, address: IpAddr, mark: Option<u32>) -> io::Result<()> {
+        self.entries.push(Entry { port: Port::Ah, io: Box::new(RawAh::bind(address, mark)?) });
         Ok(())
     }
 
@@ -88,7 +97,7 @@ impl Sockets {
             let bound = entry.io.bound();
             entry.port == port
                 && bound.is_ipv4() == local.is_ipv4()
-                && (port == Port::Esp || bound.port() == local.port())
+                && (matches!(port, Port::Esp | Port::Ah) || bound.port() == local.port())
                 && (bound.ip() == local.ip() || bound.ip().is_unspecified() || local.ip().is_unspecified())
         };
         let exact = |entry: &Entry| fits(entry) && entry.io.bound().ip() == local.ip();

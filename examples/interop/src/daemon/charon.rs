@@ -275,8 +275,9 @@ fn settings_of(plan: &Plan<'_>) -> PeerSettings {
 
 fn swanctl_conf(plan: &Plan<'_>, peer: &PeerSettings, esp: Esp) -> String {
     let scenario = plan.scenario;
+    let (key, proposals) = scenario.child_proposals();
     let mut child = table([
-        ("esp_proposals", peer.esp.as_ref().unwrap_or(&scenario.esp)),
+        (key, peer.esp.as_deref().unwrap_or(proposals)),
         ("mode", if scenario.mode == Mode::Transport { "transport" } else { "tunnel" }),
         ("start_action", "none"),
     ]);

@@ -172,7 +172,8 @@ fn tunnel(plan: &Plan<'_>) -> Table {
     if !scenario.us.contains_key("preset") {
         let list = |text: &str| Value::Array(text.split(',').map(|one| string(one.trim())).collect());
         set("proposals", list(&scenario.ike));
-        set("esp_proposals", list(&scenario.esp));
+        let (key, child) = scenario.child_proposals();
+        set(key, list(child));
     }
     merge(&mut tunnel, scenario.us.clone());
     tunnel

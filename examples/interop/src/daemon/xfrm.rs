@@ -54,7 +54,7 @@ fn parse(output: &str) -> Vec<State> {
                 hex.clone_into(&mut state.spi);
                 (*request).clone_into(&mut state.request);
             }
-            (["enc" | "aead", ..], Some(state)) => state.keyed = true,
+            (["enc" | "aead" | "auth-trunc" | "auth", ..], Some(state)) => state.keyed = true,
             (["lifetime", "current:", ..], _) => in_lifetime = true,
             ([_, packets, ..], Some(state)) if in_lifetime => {
                 let digits = packets.split('(').next().unwrap_or_default();
