@@ -151,7 +151,10 @@ impl Engine {
                 let by_quote = self.by_quote(packet.payload(), &flow);
                 by_quote.map_or(Decision::Discard(reason), Decision::Protect)
             }
-            decision => decision,
+            decision @ (Decision::Protect(_)
+            | Decision::Bypass
+            | Decision::Discard(DiscardReason::Policy | DiscardReason::MustBeProtected)
+            | Decision::Acquire { .. }) => decision,
         };
         let fate = match decision {
             Decision::Protect(id) => match self.prepare(id, packet, &flow, spare) {

@@ -7,7 +7,7 @@ use ikebana::esp::{
     MAX_TOO_BIG, OuterFields, OuterHeader, PacketBuf, TooBig, UdpPorts, packet_too_big, received_too_big,
 };
 use ikebana::ike::Encapsulation;
-use ikebana::{DropCause, Event, Leaving, LeavingFate, NotBelieved, Sending, Start, TunnelConfig};
+use ikebana::{DropCause, Event, Leaving, LeavingFate, NotBelieved, Port, Sending, Start, TunnelConfig};
 
 use crate::packet::numbered;
 use crate::setup::{inner, tunnel};
@@ -31,14 +31,14 @@ fn on_the_wire(world: &mut World, length: usize) -> Vec<u8> {
     let mut batch = [Leaving::new(PacketBuf::new(&mut buffer, 128..128 + packet.len()).unwrap())];
     world.nodes[0].engine.handle_packets(world.now, &mut batch);
     let [leaving] = &mut batch;
-    let LeavingFate::Send(Sending { path, in_udp, tos, dont_fragment }) = leaving.fate else {
+    let LeavingFate::Send(Sending { path, port, tos, dont_fragment }) = leaving.fate else {
         panic!("{:?}", leaving.fate)
     };
     let ports = UdpPorts { source: path.local.port(), destination: path.remote.port() };
     let header = OuterHeader {
         source: path.local.ip(),
         destination: path.remote.ip(),
-        ports: in_udp.then_some(ports),
+        ports: (port == Port::Shared).then_some(ports),
         fields: OuterFields { tos, dont_fragment, ttl: 64, flow_label: 0 },
         identification: 7,
     };
