@@ -100,6 +100,24 @@ pub enum SealError {
     Cipher(CipherError),
 }
 
+/// Why a packet that an outbound SA would seal was dropped before, by whom the SA belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutboundRefusal {
+    /// The SA has reached a hard limit of its lifetime.
+    Expired,
+    /// It does not fit the path, and may not be cut up.
+    TooBig,
+}
+
+/// Why a packet that an inbound SA has opened, or would, was dropped by whom the SA belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InboundRefusal {
+    /// It is genuine, and not a packet that the SA may carry (RFC 4301 5.2, step 4).
+    Selectors,
+    /// The SA has reached a hard limit of its lifetime.
+    Expired,
+}
+
 /// Why a received packet was not accepted. The packet's contents are undefined afterwards.
 ///
 /// Up to and including [`OpenError::Forged`] nothing but counters has changed; what comes after it in this list

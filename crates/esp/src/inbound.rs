@@ -11,7 +11,7 @@ use crate::batch::{self, Arrived};
 use crate::beet;
 use crate::buffer::PacketBuf;
 use crate::ecn::{self, Ecn};
-use crate::error::{NextHeader, OpenError};
+use crate::error::{InboundRefusal, NextHeader, OpenError};
 use crate::ip::{self, Family, IpError, IpHeader, UDP_HEADER};
 use crate::ipcomp::Decompressor;
 use crate::key::OpenKey;
@@ -99,6 +99,12 @@ impl InboundSa {
     #[must_use]
     pub const fn stats(&self) -> &InboundStats {
         &self.stats
+    }
+
+    /// Counts a packet that was dropped for what is outside this SA's knowledge, so that each dropped packet is in
+    /// one of its counters.
+    pub fn refuse(&mut self, refusal: InboundRefusal) {
+        self.stats.refused(refusal);
     }
 
     /// The highest sequence number of an authentic packet so far, 0 before the first and where there is no
@@ -207,7 +213,8 @@ impl InboundSa {
         packet.truncate(outer.header.total_len);
         let whole = packet.range();
         let esp_at = whole.start.saturating_add(outer.headers_len).saturating_add(outer.udp_len);
-        let mut esp = packet.part(esp_at..whole.end).ok_or(OpenError::Short { length: 0 })?;
+        let short = OpenError::Short { length: 0 };
+        let mut esp = packet.part(esp_at..whole.end).ok_or(short).map_err(|error| self.failed(error))?;
         let next = self.open(&mut esp)?;
         let next = self.decompress(&mut esp, next)?;
         let payload = esp.range();

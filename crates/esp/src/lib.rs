@@ -139,7 +139,7 @@ pub use ah::{AhParams, InboundAh, MAX_COVERED_HEADERS, OutboundAh, ah_spi};
 pub use batch::{Arrived, InboundSas, OutboundSas, Outgoing, open_batch, seal_batch};
 pub use buffer::PacketBuf;
 pub use ecn::{Ecn, EcnMode, decapsulate as decapsulate_ecn};
-pub use error::{NextHeader, OpenError, SealError};
+pub use error::{InboundRefusal, NextHeader, OpenError, OutboundRefusal, SealError};
 pub use flow::{InnerFlow, inner_flow};
 pub use fragment::{DontFragment, FragmentError, Fragmentation};
 pub use icmp::{

@@ -12,7 +12,7 @@ use ikebana_crypto::CryptoProvider;
 use crate::batch::{self, Outgoing};
 use crate::beet;
 use crate::buffer::PacketBuf;
-use crate::error::{NextHeader, SealError};
+use crate::error::{NextHeader, OutboundRefusal, SealError};
 use crate::icmp::TooBig;
 use crate::ip::{self, Chain, Family, IpHeader, UDP_HEADER};
 use crate::ipcomp::Compressor;
@@ -115,6 +115,12 @@ impl OutboundSa {
     #[must_use]
     pub const fn stats(&self) -> &OutboundStats {
         &self.stats
+    }
+
+    /// Counts a packet that was dropped for what is outside this SA's knowledge, so that each dropped packet is in
+    /// one of its counters.
+    pub fn refuse(&mut self, refusal: OutboundRefusal) {
+        self.stats.refused(refusal);
     }
 
     /// How much the key may encrypt.
@@ -329,14 +335,16 @@ impl OutboundSa {
                 let next = self.compress(&mut payload, NextHeader(chain.insertion_protocol));
                 self.seal(&mut payload, next).map(|()| payload.range().end)
             }
-            None => Err(missing),
+            None => Err(self.failed(missing)),
         };
         let sealed = sealed.and_then(|end| {
             // Compression may have made it shorter.
             packet.truncate(end.saturating_sub(packet.range().start));
             let grown = end.saturating_sub(whole.end);
-            packet.grow_back(grown).ok_or(SealError::Tailroom { needed: grown, available: 0 })?;
-            self.fix_header(packet.payload_mut(), header, chain)
+            let tailroom = SealError::Tailroom { needed: grown, available: 0 };
+            let room = packet.grow_back(grown).map(|_| ()).ok_or(tailroom);
+            room.and_then(|()| self.fix_header(packet.payload_mut(), header, chain))
+                .map_err(|error| self.failed(error))
         });
         if sealed.is_err() {
             packet.truncate(whole.end.saturating_sub(packet.range().start));

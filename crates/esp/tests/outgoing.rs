@@ -14,7 +14,7 @@
 
 mod common;
 
-use common::{inbound, outbound, outer_addresses, pair, params, suite, udp_packet, with_room};
+use common::{SUITES, inbound, outbound, outer_addresses, pair, params, suite, udp_packet, with_room};
 use ikebana_core::Secret;
 use ikebana_crypto::CryptoProvider;
 use ikebana_esp::{
@@ -57,7 +57,7 @@ fn with_esn_sealing_continues_and_the_receiver_follows() {
 
 #[test]
 fn no_iv_and_no_number_is_ever_used_twice() {
-    for keywords in common::SUITES {
+    for keywords in SUITES {
         let (mut sender, _) = pair(keywords, false);
         let iv_len = sender.key().shape().iv_len;
         let mut seen = std::collections::BTreeSet::new();
@@ -405,6 +405,32 @@ fn a_router_is_believed_about_packets_that_the_sa_has_just_sent_and_no_others() 
             TooBig { spi: ikebana_core::EspSpi::MIN, ..good },
         ] {
             assert!(!sender.has_sent(&wrong), "{wrong:?}");
+        }
+    }
+}
+
+#[test]
+fn every_suite_stops_where_its_cipher_or_its_numbers_end_and_not_before() {
+    for keywords in SUITES {
+        for esn in [false, true] {
+            let (mut sender, _) = pair(keywords, esn);
+            let limit = sender.usage_limit();
+            if limit != UsageLimit::NONE {
+                assert!(limit.soft < limit.hard, "{keywords}");
+                // What other cores have sealed counts as well.
+                sender.account(1, limit.hard - 1_000);
+                assert!(seal_one(&mut sender).is_ok(), "{keywords}");
+                sender.account(1, 1_000);
+                assert_eq!(seal_one(&mut sender), Err(SealError::UsageExhausted), "{keywords}");
+                assert_eq!(sender.reserve(1), Err(SealError::UsageExhausted), "{keywords}");
+            }
+            let (mut sender, _) = pair(keywords, esn);
+            sender.resume_after(sender.sequences_left() - 2);
+            assert_eq!(sender.sequences_left(), 2);
+            assert!(seal_one(&mut sender).is_ok() && seal_one(&mut sender).is_ok(), "{keywords}");
+            assert_eq!(seal_one(&mut sender), Err(SealError::SequenceExhausted), "{keywords}");
+            assert_eq!(seal_one(&mut sender), Err(SealError::SequenceExhausted), "{keywords}");
+            assert_eq!(sender.sequences_left(), 0);
         }
     }
 }

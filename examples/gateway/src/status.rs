@@ -120,6 +120,12 @@ pub struct ChildStatus {
     pub packets_in: u64,
     /// Packets sent.
     pub packets_out: u64,
+    /// Received packets that were dropped, by reason.
+    #[serde(default)]
+    pub drops_in: BTreeMap<String, u64>,
+    /// Packets to be sent that were dropped, by reason.
+    #[serde(default)]
+    pub drops_out: BTreeMap<String, u64>,
     /// The largest packet that goes in without fragments.
     pub mtu: u16,
     /// How often it was rekeyed.
@@ -239,6 +245,8 @@ pub(crate) mod tests {
             bytes_out: 999,
             packets_in: 1_000,
             packets_out: 9,
+            drops_in: BTreeMap::new(),
+            drops_out: BTreeMap::new(),
             mtu: 1_422,
             rekeys: 3,
         };

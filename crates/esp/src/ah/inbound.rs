@@ -8,7 +8,7 @@ use super::covered::{Covered, End, HeaderError};
 use super::key::{AhHeader, AhKey};
 use super::params::AhParams;
 use crate::buffer::PacketBuf;
-use crate::error::OpenError;
+use crate::error::{InboundRefusal, OpenError};
 use crate::inbound::deliver_tunnel;
 use crate::ip::{self, IpError, IpHeader};
 use crate::params::{Mode, SetupError};
@@ -66,6 +66,12 @@ impl InboundAh {
     #[must_use]
     pub const fn stats(&self) -> &InboundStats {
         &self.stats
+    }
+
+    /// Counts a packet that was dropped for what is outside this SA's knowledge, so that each dropped packet is in
+    /// one of its counters.
+    pub fn refuse(&mut self, refusal: InboundRefusal) {
+        self.stats.refused(refusal);
     }
 
     /// The highest sequence number of an authentic packet so far, 0 before the first and where there is no

@@ -10,7 +10,7 @@ use super::covered::{Covered, End, HeaderError};
 use super::key::AhKey;
 use super::params::AhParams;
 use crate::buffer::PacketBuf;
-use crate::error::{NextHeader, SealError};
+use crate::error::{NextHeader, OutboundRefusal, SealError};
 use crate::ip::{self, Family, IPV6_HEADER, IpHeader};
 use crate::outbound::parse_transport;
 use crate::outer::OuterFields;
@@ -75,6 +75,12 @@ impl OutboundAh {
     #[must_use]
     pub const fn stats(&self) -> &OutboundStats {
         &self.stats
+    }
+
+    /// Counts a packet that was dropped for what is outside this SA's knowledge, so that each dropped packet is in
+    /// one of its counters.
+    pub fn refuse(&mut self, refusal: OutboundRefusal) {
+        self.stats.refused(refusal);
     }
 
     /// The last sequence number used, 0 before the first.

@@ -263,3 +263,18 @@ impl DropCounts {
         DropCause::ALL.iter().map(|cause| (*cause, self.get(*cause)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_cause_has_a_counter_of_its_own() {
+        for cause in DropCause::ALL {
+            let mut counts = DropCounts::default();
+            counts.count(*cause);
+            assert!(counts.iter().all(|(other, count)| count == u64::from(other == *cause)), "{cause:?}");
+            assert_eq!(counts.get(*cause), 1);
+        }
+    }
+}

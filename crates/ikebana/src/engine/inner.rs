@@ -7,8 +7,8 @@ use arrayvec::ArrayVec;
 use ikebana_core::Instant;
 use ikebana_core::selector::protocol;
 use ikebana_esp::{
-    InnerFlow, OutboundAh, OutboundSa, OutboundSas, OuterFields, Outgoing, PacketBuf, Prepared, SealError,
-    TfcPadding, icmp_error_about, inner_flow, seal_batch,
+    InnerFlow, OutboundAh, OutboundRefusal, OutboundSa, OutboundSas, OuterFields, Outgoing, PacketBuf,
+    Prepared, SealError, TfcPadding, icmp_error_about, inner_flow, seal_batch,
 };
 use ikebana_sa_database::{Decision, DiscardReason, OutboundId, SaDatabase};
 
@@ -200,6 +200,7 @@ impl Engine {
             }
             Fit::TooBig => {
                 self.tell_too_big(packet.payload(), flow, mtu);
+                self.refuse_leaving(id, OutboundRefusal::TooBig);
                 return Err(DropCause::TooBig);
             }
         };
@@ -216,7 +217,10 @@ impl Engine {
         carried_in_fragments: bool,
     ) -> Result<Admission, DropCause> {
         let octets = u64::try_from(packet.len()).unwrap_or(u64::MAX);
-        self.database.account(self.now, id, 1, octets).map_err(|_| DropCause::Expired)?;
+        if self.database.account(self.now, id, 1, octets).is_err() {
+            self.refuse_leaving(id, OutboundRefusal::Expired);
+            return Err(DropCause::Expired);
+        }
         let object = self.database.outbound_mut(id).ok_or(DropCause::TunnelDown)?;
         let sealed = match &mut object.sa {
             Outbound::Esp(sa) => {
@@ -256,6 +260,13 @@ impl Engine {
                 LeavingFate::Dropped(DropCause::Expired)
             }
             Err(_) => LeavingFate::Dropped(DropCause::NotSealed),
+        }
+    }
+
+    /// Notes a dropped packet in the counters of the SA that was to seal it.
+    fn refuse_leaving(&mut self, id: OutboundId, refusal: OutboundRefusal) {
+        if let Some(object) = self.database.outbound_mut(id) {
+            object.sa.refuse(refusal);
         }
     }
 

@@ -347,6 +347,69 @@ mod tests {
         assert_eq!(own_bounds(&sa("chacha20poly1305", false, [36, 0])).soft_bytes, None);
     }
 
+    /// One suite of each family, with its keys, and after how many octets the SA is to be replaced.
+    const FAMILIES: [(&str, [usize; 2], Option<u64>); 8] = [
+        ("aes128-sha1", [16, 20], Some(1 << 49)),
+        ("aes256-sha256", [32, 32], Some(1 << 49)),
+        ("aes128ctr-sha1", [20, 20], Some(1 << 49)),
+        ("aes128gcm16", [20, 0], Some(1 << 49)),
+        ("aes128ccm16", [19, 0], Some(1 << 49)),
+        ("chacha20poly1305", [36, 0], None),
+        ("null-sha256", [0, 32], None),
+        ("null-sha512", [0, 64], None),
+    ];
+
+    /// Installs an SA as the engine does, uses it for so much, and says which limits it has reached.
+    fn reached(sa: &Outbound, used: &[(u64, u64)]) -> alloc::vec::Vec<ikebana_sa_database::Limit> {
+        use ikebana_sa_database::{DatabaseConfig, Event, SaDatabase};
+        let mut rng = SeededRng::new(1);
+        let mut database: SaDatabase<()> = SaDatabase::new(&mut rng, DatabaseConfig::default());
+        let description = SaDescription {
+            tunnel: database_id(TunnelId(1)),
+            protocol: SaProtocol::Esp,
+            spi: EspSpi::MIN,
+            selectors: Arc::new(Selectors::default()),
+            lifetime: limits(Lifetime::UNLIMITED, own_bounds(sa)),
+        };
+        let id = database.install_outbound(Instant::ZERO, description, ());
+        for (packets, octets) in used {
+            assert!(database.account(Instant::ZERO, id, *packets, *octets).is_ok());
+        }
+        let soft = |event| match event {
+            Event::SoftExpired { limit, .. } => limit,
+            other @ (Event::Acquire { .. } | Event::HardExpired { .. }) => panic!("{other:?}"),
+        };
+        core::iter::from_fn(|| database.poll_event()).map(soft).collect()
+    }
+
+    #[test]
+    fn every_family_of_ciphers_is_replaced_well_before_it_has_to_stop() {
+        use ikebana_sa_database::Limit;
+        for (suite, keys, octets) in FAMILIES {
+            for esn in [false, true] {
+                let sa = sa(suite, esn, keys);
+                let packets = own_bounds(&sa).soft_packets.unwrap();
+                // A quarter of the numbers is left then.
+                assert_eq!(packets, sa.sequences_left() - sa.sequences_left() / 4, "{suite}");
+                assert_eq!(own_bounds(&sa).soft_bytes, octets, "{suite}");
+                assert_eq!(reached(&sa, &[(packets - 1, 0)]), []);
+                assert_eq!(reached(&sa, &[(packets - 1, 0), (1, 0), (1, 0)]), [Limit::Packets], "{suite}");
+                if let Some(octets) = octets {
+                    // It goes on for as much again and more, while it is being replaced.
+                    assert!(sa.usage_limit().hard >= 8 * octets, "{suite}");
+                    assert_eq!(reached(&sa, &[(1, octets - 1)]), []);
+                    assert_eq!(
+                        reached(&sa, &[(1, octets - 1), (1, 1), (1, octets)]),
+                        [Limit::Bytes],
+                        "{suite}"
+                    );
+                } else {
+                    assert_eq!(sa.usage_limit(), ikebana_esp::UsageLimit::NONE);
+                }
+            }
+        }
+    }
+
     #[test]
     fn narrower_limits_of_a_configuration_stay() {
         let lifetime = Lifetime {

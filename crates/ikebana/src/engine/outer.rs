@@ -7,8 +7,8 @@ use ikebana_core::datagram::{Carried, classify};
 use ikebana_core::selector::protocol;
 use ikebana_core::{Datagram, EspSpi, Instant, Path};
 use ikebana_esp::{
-    Arrived, Delivered, InboundSa, InboundSas, InnerFlow, NextHeader, PacketBuf, ReceivedOuter, ah_spi,
-    icmp_error_about, inner_flow, open_batch,
+    Arrived, Delivered, InboundRefusal, InboundSa, InboundSas, InnerFlow, NextHeader, PacketBuf,
+    ReceivedOuter, ah_spi, icmp_error_about, inner_flow, open_batch,
 };
 use ikebana_ike::ChildSignal;
 use ikebana_sa_database::{InboundId, SaDatabase, SaProtocol};
@@ -105,8 +105,7 @@ impl Engine {
                             self.open_staged(&mut staged, batch);
                         }
                     }
-                    // It may be ahead of its SA.
-                    None => arriving.fate = self.keep_early(spi, arriving, udp_path(arriving)),
+                    None => arriving.fate = self.without_sa(spi, arriving),
                 },
                 Door::Ah(spi) => {
                     arriving.fate = self.open_ah(spi, &mut arriving.packet);
@@ -260,7 +259,10 @@ impl Engine {
     /// Verifies a packet with AH, which is whole: it starts with its outer header.
     pub(super) fn open_ah(&mut self, spi: EspSpi, packet: &mut PacketBuf<'_>) -> ArrivalFate {
         let Some(id) = self.database.inbound(SaProtocol::Ah, spi) else {
-            return ArrivalFate::Dropped(DropCause::NoInboundSa);
+            return match self.database.inbound_expired(SaProtocol::Ah, spi) {
+                Some(ended) => self.refuse_arrived(ended, InboundRefusal::Expired),
+                None => ArrivalFate::Dropped(DropCause::NoInboundSa),
+            };
         };
         let Some(Inbound::Ah(sa)) = self.database.inbound_mut(id).map(|object| &mut object.sa) else {
             return ArrivalFate::Dropped(DropCause::NoInboundSa);
@@ -276,15 +278,15 @@ impl Engine {
     fn permit(&mut self, id: InboundId, packet: &mut PacketBuf<'_>) -> ArrivalFate {
         let octets = u64::try_from(packet.len()).unwrap_or(u64::MAX);
         if self.database.account(self.now, id, 1, octets).is_err() {
-            return ArrivalFate::Dropped(DropCause::Expired);
+            return self.refuse_arrived(id, InboundRefusal::Expired);
         }
         // RFC 4301 5.2: what comes out must be what this SA is for.
         let Ok(flow) = inner_flow(packet.payload()) else {
-            return ArrivalFate::Dropped(DropCause::WrongSelectors);
+            return self.refuse_arrived(id, InboundRefusal::Selectors);
         };
         let allowed = self.database.permits_inbound(id, &inbound_flow(flow));
         if !allowed && !self.permits_by_quote(id, packet.payload(), &flow) {
-            return ArrivalFate::Dropped(DropCause::WrongSelectors);
+            return self.refuse_arrived(id, InboundRefusal::Selectors);
         }
         if let Some(object) = self.database.inbound_ref(id) {
             object.mss.apply(packet.payload_mut(), &flow, object.answer_mtu);
@@ -298,6 +300,25 @@ impl Engine {
         matches!(flow.protocol, protocol::ICMP | protocol::ICMPV6)
             && icmp_error_about(packet)
                 .is_some_and(|about| self.database.permits_inbound(id, &about.outbound()))
+    }
+
+    /// What becomes of a packet whose SPI no usable SA has: that one has ended, or is to come.
+    fn without_sa(&mut self, spi: EspSpi, arriving: &Arriving<'_>) -> ArrivalFate {
+        match self.database.inbound_expired(SaProtocol::Esp, spi) {
+            Some(ended) => self.refuse_arrived(ended, InboundRefusal::Expired),
+            None => self.keep_early(spi, arriving, udp_path(arriving)),
+        }
+    }
+
+    /// Drops a packet that its SA has no objection to, and notes it in that SA's counters too.
+    fn refuse_arrived(&mut self, id: InboundId, refusal: InboundRefusal) -> ArrivalFate {
+        if let Some(object) = self.database.inbound_mut(id) {
+            object.sa.refuse(refusal);
+        }
+        ArrivalFate::Dropped(match refusal {
+            InboundRefusal::Selectors => DropCause::WrongSelectors,
+            InboundRefusal::Expired => DropCause::Expired,
+        })
     }
 
     /// An authenticated packet is a sign of life, and shows where the peer is.

@@ -3,8 +3,9 @@
 use ikebana_core::{Path, SecureRandom};
 use ikebana_crypto::CryptoProvider;
 use ikebana_esp::{
-    AhParams, Cpi, EspParams, InboundAh, InboundSa, Ipcomp, NatChecksum, OutboundAh, OutboundSa, OuterPolicy,
-    Overhead, SealError, SetupError, TfcPadding, UdpPorts, UsageLimit,
+    AhParams, Cpi, EspParams, InboundAh, InboundRefusal, InboundSa, InboundStats, Ipcomp, NatChecksum,
+    OutboundAh, OutboundRefusal, OutboundSa, OutboundStats, OuterPolicy, Overhead, SealError, SetupError,
+    TfcPadding, UdpPorts, UsageLimit,
 };
 use ikebana_ike::{Direction, Mode, SaParams};
 use ikebana_proposals::ProtocolId;
@@ -63,6 +64,22 @@ impl Inbound {
         match self {
             Self::Esp(sa) => Some(sa),
             Self::Ah(_) => None,
+        }
+    }
+
+    /// What happened to its packets.
+    pub(super) const fn stats(&self) -> &InboundStats {
+        match self {
+            Self::Esp(sa) => sa.stats(),
+            Self::Ah(sa) => sa.stats(),
+        }
+    }
+
+    /// Counts a packet that was dropped for what the SA does not know.
+    pub(super) fn refuse(&mut self, refusal: InboundRefusal) {
+        match self {
+            Self::Esp(sa) => sa.refuse(refusal),
+            Self::Ah(sa) => sa.refuse(refusal),
         }
     }
 
@@ -130,6 +147,22 @@ impl Outbound {
         match self {
             Self::Esp(sa) => sa.last_sequence(),
             Self::Ah(sa) => sa.last_sequence(),
+        }
+    }
+
+    /// What happened to its packets.
+    pub(super) const fn stats(&self) -> &OutboundStats {
+        match self {
+            Self::Esp(sa) => sa.stats(),
+            Self::Ah(sa) => sa.stats(),
+        }
+    }
+
+    /// Counts a packet that was dropped for what the SA does not know.
+    pub(super) fn refuse(&mut self, refusal: OutboundRefusal) {
+        match self {
+            Self::Esp(sa) => sa.refuse(refusal),
+            Self::Ah(sa) => sa.refuse(refusal),
         }
     }
 

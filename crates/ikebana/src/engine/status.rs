@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use ikebana_core::{EspSpi, IkeSpi, Path, TrafficSelectors};
+use ikebana_esp::{InboundStats, OutboundStats};
 use ikebana_ike::{ChildHandle, IkeSaHandle, Mode, NatSituation, Phase1Mode};
 use ikebana_proposals::{ChildSuite, IkeSuite, ProtocolId};
 use ikebana_sa_database::Usage;
@@ -100,6 +101,10 @@ pub struct ChildStatus {
     pub received: Option<Usage>,
     /// What went out.
     pub sent: Option<Usage>,
+    /// What became of the packets that came for the inbound SA, each reason to drop one by itself.
+    pub opened: Option<InboundStats>,
+    /// What became of the packets that the outbound SA was to seal.
+    pub sealed: Option<OutboundStats>,
     /// The largest inner packet that needs no fragments, in octets.
     pub mtu: usize,
     /// How often the pair was replaced.
@@ -201,6 +206,14 @@ impl Engine {
             remote: pair.remote.clone(),
             received: inbound.map(|info| info.usage),
             sent: outbound.map(|info| info.usage),
+            opened: pair
+                .inbound
+                .and_then(|id| self.database.inbound_ref(id))
+                .map(|object| *object.sa.stats()),
+            sealed: pair
+                .outbound
+                .and_then(|id| self.database.outbound_ref(id))
+                .map(|object| *object.sa.stats()),
             mtu: pair.inner_mtu,
             rekeys: pair.rekeys,
         }

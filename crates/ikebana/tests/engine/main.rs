@@ -17,6 +17,7 @@ mod addresses;
 mod ah;
 mod coming_up;
 mod concealment;
+mod counters;
 mod dead_peer;
 mod diagnosis;
 mod early;

@@ -112,11 +112,17 @@ impl Rogue {
 
     /// Puts octets before host 0 as an ESP packet, and says what became of them.
     pub(crate) fn put(&self, world: &mut World, octets: Vec<u8>) -> ArrivalFate {
+        self.put_all(world, vec![octets])[0]
+    }
+
+    /// Puts several before host 0 at once.
+    pub(crate) fn put_all(&self, world: &mut World, packets: Vec<Vec<u8>>) -> Vec<ArrivalFate> {
         let bare = |socket: std::net::SocketAddr| std::net::SocketAddr::new(socket.ip(), 0);
         let path = Path::new(bare(self.path.remote), bare(self.path.local));
         let at: Instant = world.now;
         let to = world.nodes[0].id;
-        world.arrive(0, vec![Delivery { at, to, path, octets }]);
-        *world.nodes[0].fates.last().unwrap()
+        let before = world.nodes[0].fates.len();
+        world.arrive(0, packets.into_iter().map(|octets| Delivery { at, to, path, octets }).collect());
+        world.nodes[0].fates[before..].to_vec()
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use ikebana::esp::{InboundStats, OutboundStats};
 use ikebana::{Engine, TunnelState};
 use ikebana_ike::{Mode, Phase1Mode};
 use ikebana_proposals::ProtocolId;
@@ -75,9 +76,16 @@ fn child(child: &ikebana::ChildStatus) -> ChildStatus {
         bytes_out: child.sent.map_or(0, |usage| usage.octets),
         packets_in: child.received.map_or(0, |usage| usage.packets),
         packets_out: child.sent.map_or(0, |usage| usage.packets),
+        drops_in: child.opened.iter().flat_map(InboundStats::drops).filter_map(counted).collect(),
+        drops_out: child.sealed.iter().flat_map(OutboundStats::drops).filter_map(counted).collect(),
         mtu: u16::try_from(child.mtu).unwrap_or(u16::MAX),
         rekeys: child.rekeys,
     }
+}
+
+/// A counter of an SA, unless it is zero.
+fn counted((name, count): (&str, u64)) -> Option<(String, u64)> {
+    (count > 0).then(|| (name.to_owned(), count))
 }
 
 /// Every counter of dropped packets that is not zero.
