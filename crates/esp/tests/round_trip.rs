@@ -41,7 +41,7 @@ proptest! {
         sender.seal(&mut packet, NextHeader(next)).unwrap();
         prop_assert_eq!(packet.len() + 20, sender.overhead().outer_len(payload.len()));
         let mut wire = packet.payload().to_vec();
-        if payload.len() >= 8 && !keywords.starts_with("null") {
+        if payload.len() >= 8 && !keywords.starts_with("null") && !keywords.contains("gmac") {
             prop_assert!(!wire.windows(payload.len()).any(|window| window == payload));
         }
 
