@@ -137,7 +137,10 @@ fuzz_target!(|octets: &[u8]| {
         // One that routers may have made of the packet is accepted, once; and what AH protects is as it was.
         let fresh = &mut inbound(made());
         if let Ok(delivered) = receive(fresh, &forged) {
-            assert_eq!(without_marks(mode, content(mode, &delivered, &wire)), without_marks(mode, after_ah(&wire)));
+            assert_eq!(
+                without_marks(mode, content(mode, &delivered, &wire)),
+                without_marks(mode, after_ah(&wire))
+            );
             assert_eq!(receive(fresh, &forged), Err(OpenError::Replay(ReplayError::Repeated)));
         }
     }

@@ -98,7 +98,9 @@ impl Pair {
         assert_eq!(result, Ok(Delivered::Packet));
         let segment = &self.original[self.original.len() - self.segment_len()..];
         match (self.mode, way) {
-            (Mode::Tunnel, _) | (Mode::Transport | Mode::Beet(_), Way::Whole) => assert_eq!(opened, self.original),
+            (Mode::Tunnel, _) | (Mode::Transport | Mode::Beet(_), Way::Whole) => {
+                assert_eq!(opened, self.original)
+            }
             (Mode::Transport | Mode::Beet(_), Way::Open | Way::Batch) => assert_eq!(opened, segment),
             // The header is a new one.
             (Mode::Transport | Mode::Beet(_), Way::Decapsulate) => assert!(opened.ends_with(segment)),

@@ -14,9 +14,9 @@ use std::time::Duration;
 use common::{fold, inbound, outbound, outer_addresses, params, suite, transport_sum, with_room};
 use ikebana_core::Instant;
 use ikebana_esp::{
-    Delivered, DontFragment, EspParams, Family, Fragmentation, InnerAddresses, MAX_TOO_BIG, Mode, NextHeader, OpenError,
-    PacketBuf, Reassembled, Reassembler, ReassemblyLimits, ReceivedOuter, clamp_mss, icmp_error_about, inner_flow,
-    is_icmp_error, packet_too_big, received_too_big, received_too_big_v6,
+    Delivered, DontFragment, EspParams, Family, Fragmentation, InnerAddresses, MAX_TOO_BIG, Mode, NextHeader,
+    OpenError, PacketBuf, Reassembled, Reassembler, ReassemblyLimits, ReceivedOuter, clamp_mss,
+    icmp_error_about, inner_flow, is_icmp_error, packet_too_big, received_too_big, received_too_big_v6,
 };
 use input::Input;
 use libfuzzer_sys::fuzz_target;
@@ -81,7 +81,10 @@ fn fragment(packet: &[u8], mtu: usize, clear: bool) {
     let whole = number(packet, 6) & 0x3fff == 0;
     if whole && plan.count() > 1 {
         let Ok(Reassembled::Complete(again)) = result else { panic!("{result:?}") };
-        assert_eq!((again.len(), again[1], again[8..10].to_vec()), (length, packet[1], packet[8..10].to_vec()));
+        assert_eq!(
+            (again.len(), again[1], again[8..10].to_vec()),
+            (length, packet[1], packet[8..10].to_vec())
+        );
         assert_eq!(again[12..], packet[12..length]);
         assert_eq!(number(&again, 6), number(packet, 6) & 0x8000);
     }
