@@ -48,7 +48,7 @@ pub fn open_batch(jobs: &mut [CipherJob<'_>]) {
 
 /// Calls `work` for each run of jobs that have the same cipher, and one that goes through no lanes.
 fn alone(jobs: &mut [CipherJob<'_>], work: impl Fn(&dyn PacketCipher, &mut [CipherJob<'_>])) {
-    for run in jobs.chunk_by_mut(|one, other| core::ptr::addr_eq(one.cipher, other.cipher)) {
+    for run in jobs.chunk_by_mut(|one, other| core::ptr::eq(one.cipher, other.cipher)) {
         let Some(cipher) = run.first().map(|job| job.cipher) else { continue };
         if cipher.lanes().is_none() {
             work(cipher, run);

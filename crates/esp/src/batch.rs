@@ -148,7 +148,8 @@ fn seal_chunk<S: OutboundSas + ?Sized>(sas: &mut S, chunk: &mut [Outgoing<'_, S:
         match sa.and_then(|sa| sa.admit(&mut slot.packet, slot.next)) {
             Ok(how) => {
                 *admitted = Some(how);
-                slot.result = Ok(());
+                // Until it is sealed. Nothing else may call it so, whatever becomes of its SA.
+                slot.result = Err(SealError::NoSa);
             }
             Err(error) => slot.result = Err(error),
         }
@@ -184,9 +185,14 @@ fn open_chunk<S: InboundSas + ?Sized>(sas: &mut S, chunk: &mut [Arrived<'_, S::I
     for (slot, checked) in chunk.iter_mut().zip(&mut checked) {
         let sa = sas.inbound_sa_mut(slot.sa).ok_or(OpenError::NoSa);
         match sa.and_then(|sa| sa.check(&slot.packet)) {
-            Ok(sequence) => *checked = Some(sequence),
+            Ok(sequence) => {
+                *checked = Some(sequence);
+                // Until it is opened. Nothing else may call it so, whatever becomes of its SA.
+                slot.result = Err(OpenError::NoSa);
+            }
             Err(error) => slot.result = Err(error),
         }
+        slot.sequence = 0;
     }
     let mut jobs: ArrayVec<CipherJob<'_>, BATCH> = ArrayVec::new();
     for (slot, checked) in chunk.iter_mut().zip(&mut checked) {

@@ -44,6 +44,8 @@ pub struct OutboundSa {
     destination: IpAddr,
     policy: OuterPolicy,
     usage: UsageLimit,
+    /// Octets of packets that are admitted and not yet sealed: the rest of a batch.
+    admitted: u64,
     tfc: Tfc,
     compressor: Option<Compressor>,
     stats: OutboundStats,
@@ -71,6 +73,7 @@ impl OutboundSa {
         let overhead = params.check()?;
         let usage = params.suite.encryption.map_or(UsageLimit::NONE, |cipher| UsageLimit::of(cipher.id));
         Ok(Self {
+            admitted: 0,
             ivs: IvRun::default(),
             key: Arc::new(SealKey::new(&params, provider, rng)?),
             counter: SequenceCounter::new(params.suite.esn),
@@ -374,13 +377,17 @@ impl OutboundSa {
     ) -> Result<(u64, Layout), SealError> {
         let layout = self.key.layout(packet).map_err(|error| self.failed(error))?;
         let text = u64::try_from(layout.text).unwrap_or(u64::MAX);
-        if self.stats.octets.saturating_add(text) > self.usage.hard {
+        let used = self.stats.octets.saturating_add(self.admitted);
+        if used.saturating_add(text) > self.usage.hard {
             return Err(self.failed(SealError::UsageExhausted));
         }
         let sequence = self.reserve(1)?.start;
         let write_iv = |iv: &mut [u8]| self.ivs.write(&self.key, iv, sequence);
         match self.key.frame(layout, sequence, packet, next, write_iv) {
-            Ok(()) => Ok((sequence, layout)),
+            Ok(()) => {
+                self.admitted = self.admitted.saturating_add(text);
+                Ok((sequence, layout))
+            }
             Err(error) => Err(self.failed(error)),
         }
     }
@@ -391,6 +398,7 @@ impl OutboundSa {
         packet: &mut PacketBuf<'_>,
         result: Result<(), SealError>,
     ) -> Result<(), SealError> {
+        self.admitted = self.admitted.saturating_sub(u64::try_from(layout.text).unwrap_or(u64::MAX));
         match result {
             Ok(()) => self.stats.sealed(layout.text),
             Err(error) => {

@@ -278,6 +278,25 @@ fn hostile_payload() -> impl Strategy<Value = Vec<u8>> {
 }
 
 #[test]
+fn resuming_past_a_payload_that_waits_gives_it_up_and_never_goes_back() {
+    let mut receiver = AggfragReceiver::new(AggfragLimits::default());
+    let mut deliver = |_: &[u8]| panic!("there is nothing in these payloads");
+    receiver.handle_payload(Instant::ZERO, 3, &[0, 0, 0, 0], &mut deliver);
+    assert!(receiver.poll_timeout().is_some());
+    receiver.resume_after(10);
+    assert_eq!(receiver.poll_timeout(), None);
+    receiver.handle_timeout(Instant::from_secs(1), &mut deliver);
+    receiver.flush(&mut deliver);
+    assert_eq!(receiver.stats().lost, 1);
+    receiver.handle_payload(Instant::from_secs(1), 11, &[0, 0, 0, 0], &mut deliver);
+    assert_eq!((receiver.stats().payloads, receiver.stats().late), (1, 0));
+    for (late, sequence) in (1..).zip([3, 10, 11]) {
+        receiver.handle_payload(Instant::from_secs(1), sequence, &[0, 0, 0, 0], &mut deliver);
+        assert_eq!(receiver.stats().late, late);
+    }
+}
+
+#[test]
 fn the_payloads_travel_in_esp_and_the_receiver_orders_them_by_its_numbers() {
     for keywords in ["aes128gcm16", "aes256-sha256", "chacha20poly1305"] {
         for esn in [false, true] {

@@ -392,6 +392,29 @@ fn padding_behind_the_compressed_data_is_left_out() {
     assert_eq!(packet, vectors.cases()[1].octets("text"));
 }
 
+/// Eight blocks without anything in them have ten octets. Each makes the receiver build its tables anew.
+#[test]
+fn blocks_without_anything_in_them_are_endured_for_a_while_only() {
+    let vectors = Vectors::parse(include_str!("vectors/zlib-raw-deflate.json"));
+    let (deflated, text) = (vectors.cases()[1].octets("deflated"), vectors.cases()[1].octets("text"));
+    // "Not the last, fixed codes" is 0, 1, 0 and the end of the block seven zeros, all from the lowest bit on.
+    let bits = [false, true].into_iter().chain([false; 8]);
+    let eight: Vec<bool> = bits.cycle().take(80).collect();
+    let eight: Vec<u8> = eight
+        .chunks(8)
+        .map(|bits| bits.iter().rev().fold(0, |octet, &bit| octet << 1 | u8::from(bit)))
+        .collect();
+    for (times, accepted) in [(1, true), (6, true), (9, false), (100, false)] {
+        let stream = [eight.repeat(times), deflated.clone()].concat();
+        let (result, packet) = receive(&mut rogue(), &payload(4, cpi().get(), &stream));
+        if accepted {
+            assert_eq!((result, packet), (Ok(Delivered::Packet), text.clone()));
+        } else {
+            assert_eq!(result, Err(OpenError::Ipcomp(IpcompError::Malformed)));
+        }
+    }
+}
+
 #[test]
 fn the_numbers_that_can_stand_for_deflate() {
     let allowed = (0..=u16::MAX).filter(|cpi| Cpi::new(*cpi).is_some());

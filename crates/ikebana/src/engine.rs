@@ -65,6 +65,7 @@ pub use event::{
 };
 pub use path_mtu::{NotBelieved, PathMtuStats};
 pub use preset::ConfigError;
+use sizes::Later;
 pub use sizes::{DontFragmentPolicy, FragmentPolicy, InnerRouter, MssPolicy, SizePolicy};
 pub use status::{ChildStatus, IkeStatus, TunnelState, TunnelStatus};
 
@@ -100,6 +101,10 @@ pub struct Engine {
     lost: Vec<(TunnelId, String)>,
     listeners_stale: bool,
     out: VecDeque<Output>,
+    /// Memory for what is known of fragments during a call.
+    later: Later,
+    /// For packets that are fragmented although they did not expect it.
+    identification: u16,
     early: Early,
     /// Where packets are opened that may become longer by it. Empty until there is one.
     decompressed: Vec<u8>,
@@ -151,6 +156,8 @@ impl Engine {
             lost: Vec::new(),
             listeners_stale: false,
             out: VecDeque::new(),
+            later: Later::new(),
+            identification: 1,
             early,
             decompressed: Vec::new(),
             drops: DropCounts::default(),

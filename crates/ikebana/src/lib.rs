@@ -148,7 +148,6 @@
 //!   ([`DatabaseConfig::unmatched`](ikebana_sa_database::DatabaseConfig::unmatched)). Two tunnels for the same
 //!   traffic do not stand in for each other: the one that was added first has it. Whether packets that arrive in
 //!   clear may pass is not asked here, since they do not come this way.
-//! * **Batches** are sealed and opened one packet after the other, though the data path could do several at once.
 #![no_std]
 #![forbid(unsafe_code)]
 

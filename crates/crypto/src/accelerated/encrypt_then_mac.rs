@@ -113,7 +113,8 @@ pub(crate) fn seal_batch(jobs: &mut [CipherJob<'_>]) {
         tier = Some(lane.tier);
         match frame.reborrow().split(lane.shape) {
             Ok(parts) => {
-                *result = Ok(());
+                // Whatever keeps a text from being encrypted also keeps it from being called sealed.
+                *result = Err(CipherError::Layout);
                 match &lane.text {
                     Text::Clear => {}
                     Text::Cbc(key) => {
@@ -128,6 +129,7 @@ pub(crate) fn seal_batch(jobs: &mut [CipherJob<'_>]) {
                         key.apply(iv, parts.text);
                     }
                 }
+                *result = Ok(());
             }
             Err(error) => *result = Err(error),
         }
@@ -173,6 +175,7 @@ pub(crate) fn open_batch(jobs: &mut [CipherJob<'_>]) {
             *result = Err(CipherError::Forged);
             continue;
         }
+        *result = Err(CipherError::Layout);
         match &lane.text {
             Text::Clear => {}
             Text::Cbc(key) => {
@@ -185,6 +188,7 @@ pub(crate) fn open_batch(jobs: &mut [CipherJob<'_>]) {
                 key.apply(iv, parts.text);
             }
         }
+        *result = Ok(());
     }
 }
 

@@ -101,10 +101,11 @@ impl<H: LaneHash> HmacKey<H> {
                 *octet = value ^ pad;
             }
             let mut state = [H::INITIAL];
-            H::compress(tier, &mut state, &[&[block]]);
+            H::compress(tier, &mut state, &[core::slice::from_ref(&block)]);
             block.as_mut().zeroize();
-            let [state] = state;
-            state
+            let [behind] = state;
+            state.zeroize();
+            behind
         };
         Some(Self { inner: behind_pad(0x36), outer: behind_pad(0x5c) })
     }

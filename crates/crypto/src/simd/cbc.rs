@@ -116,14 +116,13 @@ unsafe fn encrypt_wide<const ROUNDS: usize, const PAIRS: usize, const ONE_KEY: b
     steps: usize,
 ) {
     let mut pointers = [[core::ptr::null_mut::<u8>(); 2]; PAIRS];
+    take_pointers(pointers.as_flattened_mut(), chains);
     let mut states = [_mm256_setzero_si256(); PAIRS];
     let mut keys = [[_mm256_setzero_si256(); PAIRS]; MAX_ROUND_KEYS];
     let mut key = [_mm256_setzero_si256(); MAX_ROUND_KEYS];
     for pair in 0..PAIRS {
         let lane = |at: usize| if at < chains.len() { at } else { 0 };
         let (low, high) = (lane(2 * pair), lane(2 * pair + 1));
-        pointers[pair] =
-            [chains[low].blocks.as_mut_ptr().cast::<u8>(), chains[high].blocks.as_mut_ptr().cast::<u8>()];
         // SAFETY: blocks and round keys are 16 octets each.
         unsafe {
             states[pair] = join(chains[low].state.as_ptr(), chains[high].state.as_ptr());
@@ -167,6 +166,18 @@ unsafe fn encrypt_wide<const ROUNDS: usize, const PAIRS: usize, const ONE_KEY: b
     }
 }
 
+/// Where the blocks of each chain are. Each chain is borrowed once, and lanes beyond the chains get a copy of the first
+/// one's pointer, so that no pointer ends another one's right to the blocks.
+fn take_pointers(pointers: &mut [*mut u8], chains: &mut [Chain<'_>]) {
+    for (pointer, chain) in pointers.iter_mut().zip(&mut *chains) {
+        *pointer = chain.blocks.as_mut_ptr().cast();
+    }
+    let first = pointers.first().copied().unwrap_or(core::ptr::null_mut());
+    for pointer in pointers.iter_mut().skip(chains.len()) {
+        *pointer = first;
+    }
+}
+
 /// # Safety
 /// Both pointers are good for 16 octets.
 #[inline]
@@ -189,10 +200,10 @@ unsafe fn join(low: *const u8, high: *const u8) -> __m256i {
 unsafe fn encrypt_narrow<const ROUNDS: usize, const LANES: usize>(chains: &mut [Chain<'_>], steps: usize) {
     let mut pointers = [core::ptr::null_mut::<u8>(); LANES];
     let mut keys = [core::ptr::null::<u8>(); LANES];
+    take_pointers(&mut pointers, chains);
     let mut states = [[0_u8; 16]; LANES];
     for lane in 0..LANES {
-        let chain = &mut chains[if lane < chains.len() { lane } else { 0 }];
-        pointers[lane] = chain.blocks.as_mut_ptr().cast();
+        let chain = &chains[if lane < chains.len() { lane } else { 0 }];
         keys[lane] = chain.key.encrypt().as_ptr().cast();
         states[lane] = chain.state;
     }

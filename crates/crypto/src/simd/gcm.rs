@@ -9,6 +9,8 @@
 use core::arch::x86_64::{__m128i, _mm_setzero_si128, _mm_xor_si128};
 use core::hint;
 
+use zeroize::Zeroize;
+
 use super::ctr::{GROUP, NONCE};
 use super::ghash::{self, HashKey, reduce, reverse};
 use super::vector::{self, BLOCK};
@@ -29,7 +31,12 @@ impl GcmKey {
     pub(crate) fn new(tier: Tier, key: &[u8]) -> Option<Self> {
         let aes = AesKey::new(tier, key)?;
         // SAFETY: a tier is only made on a processor with AES, AVX and carry-less multiplication.
-        let hash = unsafe { HashKey::new(&narrow::zero_block(&aes)) };
+        let hash = unsafe {
+            let mut key = narrow::zero_block(&aes);
+            let hash = HashKey::new(&key);
+            key.zeroize();
+            hash
+        };
         Some(Self { tier, aes, hash })
     }
 

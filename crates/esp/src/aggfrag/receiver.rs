@@ -86,7 +86,17 @@ impl AggfragReceiver {
     /// Continues after sequence number `last`, for an SA taken over from elsewhere, so that the first payload does not
     /// wait for those before it. Never goes back.
     pub fn resume_after(&mut self, last: u64) {
-        self.expected = self.expected.max(last.saturating_add(1));
+        if last < self.expected {
+            return;
+        }
+        // What waits below will not have its turn any more.
+        while let Some(first) = self.held.first().filter(|&first| first <= last) {
+            self.held.take(first);
+            self.blocks.lost(1);
+        }
+        // Nor will the rest of a packet come of which there are pieces.
+        self.blocks.lost(0);
+        self.expected = last.saturating_add(1);
     }
 
     /// What happened so far.

@@ -94,7 +94,8 @@ impl<'a> Fragment<'a> {
         if length == 0 || (self.more && length.checked_rem(8) != Some(0)) {
             return Err(ReassemblyError::Length(length));
         }
-        if self.more && length < shortest {
+        // A router may cut a fragment once more, so only the first one shows who cuts too small.
+        if self.more && self.start == 0 && length < shortest {
             return Err(ReassemblyError::Tiny(length));
         }
         if self.end() > most_data(self.headers) {

@@ -89,7 +89,7 @@ impl Engine {
         places: &mut [Leaving<'_>],
     ) {
         self.advance_clock(now);
-        let mut spare = Spare::new(places);
+        let mut spare = self.spare(places);
         let mut staged = Staged::default();
         for chunk in batch.chunks_mut(BATCH) {
             for (place, leaving) in chunk.iter_mut().enumerate() {
@@ -114,12 +114,13 @@ impl Engine {
                 }
             }
         }
+        self.send_later(spare);
         self.settle();
     }
 
     /// Sends one packet on its way.
-    fn leave(&mut self, packet: &mut PacketBuf<'_>) -> LeavingFate {
-        match self.admit(packet, &mut Spare::default()) {
+    fn leave(&mut self, packet: &mut PacketBuf<'_>, spare: &mut Spare<'_, '_>) -> LeavingFate {
+        match self.admit(packet, spare) {
             Admission::Decided(fate) => fate,
             Admission::Seal(how) => self.seal(how, packet),
         }
@@ -147,13 +148,15 @@ impl Engine {
             return Admission::Decided(LeavingFate::Dropped(DropCause::NotIp));
         };
         let decision = match self.database.outbound(self.now, &flow.outbound()) {
-            Decision::Discard(reason @ (DiscardReason::NoPolicy | DiscardReason::NoSa)) => {
+            Decision::Discard(DiscardReason::NoPolicy) => {
                 let by_quote = self.by_quote(packet.payload(), &flow);
-                by_quote.map_or(Decision::Discard(reason), Decision::Protect)
+                by_quote.map_or(Decision::Discard(DiscardReason::NoPolicy), Decision::Protect)
             }
             decision @ (Decision::Protect(_)
             | Decision::Bypass
-            | Decision::Discard(DiscardReason::Policy | DiscardReason::MustBeProtected)
+            | Decision::Discard(
+                DiscardReason::Policy | DiscardReason::MustBeProtected | DiscardReason::NoSa,
+            )
             | Decision::Acquire { .. }) => decision,
         };
         let fate = match decision {
@@ -172,7 +175,7 @@ impl Engine {
         Admission::Decided(fate)
     }
 
-    /// The SA of an ICMP error for which there is none: the one that carries the answers to the packet that the
+    /// The SA of an ICMP error for which there is no policy: the one that carries the answers to the packet that the
     /// error is about (RFC 4301 6.2). It is not asked for if it is not there.
     fn by_quote(&self, packet: &[u8], flow: &InnerFlow) -> Option<OutboundId> {
         if !matches!(flow.protocol, protocol::ICMP | protocol::ICMPV6) {
@@ -191,11 +194,11 @@ impl Engine {
     ) -> Result<Admission, DropCause> {
         let object = self.database.outbound_ref(id).ok_or(DropCause::TunnelDown)?;
         let (mtu, mss) = (object.inner_mtu, object.sizes.mss);
-        let carried_in_fragments = match self.fit(object, packet.payload(), flow) {
+        let carried_in_fragments = match Self::fit(object, packet.payload(), flow, self.identification) {
             Fit::Whole => false,
             Fit::Outside => true,
             Fit::Cut(plan) => {
-                self.send_later_fragments(id, packet, &plan, spare);
+                self.cut(id, packet, &plan, spare);
                 false
             }
             Fit::TooBig => {
@@ -216,7 +219,10 @@ impl Engine {
         packet: &mut PacketBuf<'_>,
         carried_in_fragments: bool,
     ) -> Result<Admission, DropCause> {
-        let octets = u64::try_from(packet.len()).unwrap_or(u64::MAX);
+        let object = self.database.outbound_ref(id).ok_or(DropCause::TunnelDown)?;
+        // What the cipher will see counts, padding included: its limits are about that.
+        let length = object.sa.esp().map_or(packet.len(), |sa| sa.padded_len(packet.len()));
+        let octets = u64::try_from(length).unwrap_or(u64::MAX);
         if self.database.account(self.now, id, 1, octets).is_err() {
             self.refuse_leaving(id, OutboundRefusal::Expired);
             return Err(DropCause::Expired);
@@ -232,7 +238,7 @@ impl Engine {
         Ok(Admission::Decided(self.fate_of(id, carried_in_fragments, sealed)))
     }
 
-    /// What becomes of a packet that was sealed, or could not be.
+    /// The fate of a packet of a batch.
     fn sealed(&mut self, how: &Admitted, result: Result<OuterFields, SealError>) -> LeavingFate {
         self.fate_of(how.id, how.carried_in_fragments, result)
     }
@@ -302,13 +308,14 @@ impl Engine {
             TfcPadding::Size(_) | TfcPadding::Multiple(_) | TfcPadding::PathMtu => tunnel.config.path_mtu,
         };
         let room = padding.saturating_add(2 * ROOM);
+        let mut spare = self.spare(&mut []);
         for packet in waiting {
             let mut buffer: Vec<u8> = vec![0; packet.len().saturating_add(room)];
             let end = ROOM.saturating_add(packet.len());
             let Some(slot) = buffer.get_mut(ROOM..end) else { continue };
             slot.copy_from_slice(&packet);
             let Some(mut packet) = PacketBuf::new(&mut buffer, ROOM..end) else { continue };
-            match self.leave(&mut packet) {
+            match self.leave(&mut packet, &mut spare) {
                 LeavingFate::Send(how) => {
                     let octets = packet.payload().to_vec();
                     self.out.push_back(Output::Send { how, octets });
@@ -319,6 +326,7 @@ impl Engine {
                 LeavingFate::Pending | LeavingFate::Waiting => {}
             }
         }
+        self.send_later(spare);
     }
 }
 

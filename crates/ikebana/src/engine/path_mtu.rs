@@ -159,9 +159,6 @@ impl Engine {
     }
 
     fn believe(&mut self, report: &TooBig) -> Result<usize, NotBelieved> {
-        if !self.path_mtu_limit.allow(self.now) {
-            return Err(NotBelieved::TooMany);
-        }
         let mut refusal = NotBelieved::NoSa;
         let found = self.by_spi.all(report.spi).find_map(|child| {
             let id = *self.by_child.get(&child)?;
@@ -171,6 +168,10 @@ impl Engine {
             object.sa.esp().is_some_and(|sa| sa.has_sent(report)).then_some((id, object.path))
         });
         let (id, path) = found.ok_or(refusal)?;
+        // Asked last, so that reports about nothing we sent do not use it up.
+        if !self.path_mtu_limit.allow(self.now) {
+            return Err(NotBelieved::TooMany);
+        }
         let now = self.now;
         let tunnel = self.tunnels.get_mut(&id).ok_or(NotBelieved::NoSa)?;
         let mut known = tunnel.narrow.0.get(&ends(path)).copied();

@@ -143,13 +143,6 @@ impl Outbound {
         }
     }
 
-    pub(super) const fn last_sequence(&self) -> u64 {
-        match self {
-            Self::Esp(sa) => sa.last_sequence(),
-            Self::Ah(sa) => sa.last_sequence(),
-        }
-    }
-
     /// What happened to its packets.
     pub(super) const fn stats(&self) -> &OutboundStats {
         match self {

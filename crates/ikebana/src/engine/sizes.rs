@@ -5,7 +5,9 @@
 //! together. Otherwise its sender is told.
 
 use alloc::vec;
+use alloc::vec::Vec;
 use core::net::IpAddr;
+use core::ops::Range;
 
 use ikebana_core::Flow;
 use ikebana_core::selector::protocol;
@@ -118,31 +120,45 @@ pub(super) enum Fit {
     TooBig,
 }
 
-/// Places of the caller's for fragments, and how many of them are used.
-#[derive(Default)]
+/// Later fragments of the packets of one call, in clear. They are sealed when all packets of the call are, so that
+/// their sequence numbers are in the order in which they leave.
 pub(super) struct Spare<'s, 'a> {
     places: &'s mut [Leaving<'a>],
-    used: usize,
+    later: Later,
 }
 
-impl<'s, 'a> Spare<'s, 'a> {
-    pub(super) const fn new(places: &'s mut [Leaving<'a>]) -> Self {
-        Self { places, used: 0 }
-    }
+/// What is known of later fragments besides their octets. An engine keeps it empty between calls, for its memory.
+#[derive(Default)]
+pub(super) struct Later {
+    /// The SA of each fragment in a place of the caller's.
+    in_places: Vec<OutboundId>,
+    /// The fragments that found no place, each in a buffer with room in front of it and behind.
+    elsewhere: Vec<(OutboundId, Vec<u8>, Range<usize>)>,
+}
 
+impl Later {
+    /// With memory for as many fragments as a few batches make.
+    pub(super) fn new() -> Self {
+        Self { in_places: Vec::with_capacity(256), elsewhere: Vec::new() }
+    }
+}
+
+impl<'a> Spare<'_, 'a> {
     /// The next place, if it has room for `length` octets.
-    fn next(&mut self, length: usize) -> Option<&mut Leaving<'a>> {
-        let place = self.places.get_mut(self.used)?;
+    fn next(&mut self, id: OutboundId, length: usize) -> Option<&mut Leaving<'a>> {
+        let place = self.places.get_mut(self.later.in_places.len())?;
         place.packet.truncate(0);
         place.packet.grow_back(length)?;
-        self.used = self.used.saturating_add(1);
+        self.later.in_places.push(id);
         Some(place)
     }
 }
 
 impl Engine {
     /// Compares a packet with what fits its SA. `flow` is the packet's.
-    pub(super) fn fit(&self, object: &OutboundObject, packet: &[u8], flow: &InnerFlow) -> Fit {
+    ///
+    /// `identification` is for a packet that says it will not be fragmented, and then is.
+    pub(super) fn fit(object: &OutboundObject, packet: &[u8], flow: &InnerFlow, identification: u16) -> Fit {
         let mtu = object.inner_mtu;
         if packet.len() <= mtu || mtu == 0 {
             return Fit::Whole;
@@ -159,9 +175,6 @@ impl Engine {
         if policy.fragment == FragmentPolicy::After || !carries_fragments(object, flow) {
             return Fit::Outside;
         }
-        // The SA's own number does not repeat for a long time.
-        let [.., high, low] = object.sa.last_sequence().wrapping_add(1).to_be_bytes();
-        let identification = u16::from_be_bytes([high, low]);
         match Fragmentation::plan(packet, mtu, DontFragment::Clear { identification }) {
             Ok(plan) => Fit::Cut(plan),
             // A header that leaves no room for data cannot be helped inside.
@@ -183,37 +196,56 @@ impl Engine {
         }
     }
 
-    /// Seals all fragments of a packet but the first, each in a place of the caller's, or for the output queue.
-    /// The packet is its first fragment then.
-    pub(super) fn send_later_fragments(
+    /// Places for the later fragments of one call.
+    pub(super) fn spare<'s, 'a>(&mut self, places: &'s mut [Leaving<'a>]) -> Spare<'s, 'a> {
+        Spare { places, later: core::mem::take(&mut self.later) }
+    }
+
+    /// Cuts a packet. It is its first fragment then, and the others are in `spare`.
+    pub(super) fn cut(
         &mut self,
         id: OutboundId,
         packet: &mut PacketBuf<'_>,
         plan: &Fragmentation,
         spare: &mut Spare<'_, '_>,
     ) {
+        // RFC 6864 4.1: a number for the next packet of which it is needed.
+        self.identification = self.identification.wrapping_add(1);
         for index in 1..plan.count() {
             let length = plan.len_of(index);
-            if let Some(place) = spare.next(length) {
-                plan.write(packet.payload(), index, place.packet.payload_mut());
-                place.fate = self.seal_fragment(id, &mut place.packet);
-                self.count_fate(place.fate);
+            if let Some(place) = spare.next(id, length) {
+                let written = plan.write(packet.payload(), index, place.packet.payload_mut());
+                debug_assert!(written.is_some(), "the plan is this packet's");
                 continue;
             }
             let end = ROOM.saturating_add(length);
             // Padding makes it as long as the path takes at most.
             let padding = self.database.outbound_ref(id).map_or(0, |object| object.inner_mtu);
             let mut buffer = vec![0; end.saturating_add(padding).saturating_add(ROOM)];
-            let Some(mut place) = PacketBuf::new(&mut buffer, ROOM..end) else { continue };
-            plan.write(packet.payload(), index, place.payload_mut());
+            let written = plan.write(packet.payload(), index, buffer.get_mut(ROOM..end).unwrap_or_default());
+            debug_assert!(written.is_some(), "the plan is this packet's");
+            spare.later.elsewhere.push((id, buffer, ROOM..end));
+        }
+        let kept = plan.keep_first(packet);
+        debug_assert!(kept.is_some(), "the plan is this packet's");
+    }
+
+    /// Seals the later fragments of a call: those in places of the caller's there, the others for the output queue.
+    pub(super) fn send_later(&mut self, spare: Spare<'_, '_>) {
+        let Spare { places, mut later } = spare;
+        for (id, place) in later.in_places.drain(..).zip(places) {
+            place.fate = self.seal_fragment(id, &mut place.packet);
+            self.count_fate(place.fate);
+        }
+        for (id, mut buffer, range) in later.elsewhere.drain(..) {
+            let Some(mut place) = PacketBuf::new(&mut buffer, range) else { continue };
             let fate = self.seal_fragment(id, &mut place);
             self.count_fate(fate);
             if let LeavingFate::Send(how) = fate {
                 self.out.push_back(Output::Send { how, octets: place.payload().to_vec() });
             }
         }
-        let kept = plan.keep_first(packet);
-        debug_assert!(kept.is_some(), "the plan is this packet's");
+        self.later = later;
     }
 
     fn count_fate(&mut self, fate: LeavingFate) {

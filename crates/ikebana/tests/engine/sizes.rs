@@ -3,8 +3,8 @@
 use ikebana::core::Instant;
 use ikebana::esp::{PacketBuf, Reassembled, Reassembler, ReassemblyLimits};
 use ikebana::{
-    DontFragmentPolicy, DropCause, FragmentPolicy, InnerRouter, Leaving, LeavingFate, MssPolicy, SizePolicy,
-    Start, TunnelConfig,
+    DontFragmentPolicy, DropCause, FragmentPolicy, InnerRouter, Leaving, LeavingFate, MssPolicy, Output,
+    SizePolicy, Start, TunnelConfig,
 };
 
 use crate::packet::{addresses, fragmentable, numbered, time_exceeded};
@@ -115,6 +115,40 @@ fn dont_fragment_is_cleared_where_policy_says_so() {
         }
         assert!(world.nodes[0].inbox.is_empty(), "nobody is told");
         world.finish();
+    }
+}
+
+/// A receiver with a small replay window would lose what leaves later than its number says.
+#[test]
+fn sequence_numbers_are_in_the_order_in_which_packets_and_fragments_leave() {
+    for places in [0, 7, 40] {
+        let mut world = narrow(|_| {});
+        let packet = |length| fragmentable(numbered(inner(0, false), inner(1, false), 1, length));
+        let mut buffers: Vec<_> = (0..70)
+            .map(|at| [&[0; 128][..], &packet(if at % 2 == 0 { 1_400 } else { 200 }), &[0; 128]].concat())
+            .collect();
+        let mut batch: Vec<_> = buffers
+            .iter_mut()
+            .map(|buffer| {
+                let range = 128..buffer.len() - 128;
+                Leaving::new(PacketBuf::new(buffer, range).unwrap())
+            })
+            .collect();
+        let mut rooms = vec![vec![0; 1_600]; places];
+        let mut spare: Vec<_> =
+            rooms.iter_mut().map(|room| Leaving::new(PacketBuf::new(room, 128..128).unwrap())).collect();
+        let engine = &mut world.nodes[0].engine;
+        engine.handle_packets_with(world.now, &mut batch, &mut spare);
+        let sequence = |packet: &[u8]| u32::from_be_bytes(*packet[4..].first_chunk().unwrap());
+        let in_place = batch.iter().chain(&spare).filter(|leaving| leaving.fate != LeavingFate::Pending);
+        let mut numbers: Vec<u32> = in_place.map(|leaving| sequence(leaving.packet.payload())).collect();
+        while let Some(output) = engine.poll_output() {
+            if let Output::Send { octets, .. } = output {
+                numbers.push(sequence(&octets));
+            }
+        }
+        assert_eq!(numbers.len(), 105);
+        assert!(numbers.is_sorted_by(|one, next| one < next), "{places} places: {numbers:?}");
     }
 }
 

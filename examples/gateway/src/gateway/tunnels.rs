@@ -290,10 +290,17 @@ impl Tunnels {
             mtus.extend(entry.config.mtu);
             wanted.addresses.extend(entry.assigned.iter().copied());
         }
-        wanted.mtu = Some(mtus.into_iter().min().unwrap_or(DEFAULT_MTU));
+        let mtu = mtus.into_iter().min().unwrap_or(DEFAULT_MTU);
+        // Below that Linux takes IPv6 off a device, routes and all, and packets would go around it in clear. What is
+        // too long for a path then travels in fragments (RFC 8200 5).
+        let has_ipv6 = wanted.selected.iter().any(|pair| !pair.local.is_ipv4());
+        wanted.mtu = Some(if has_ipv6 { mtu.max(LEAST_MTU_OF_IPV6) } else { mtu });
         wanted
     }
 }
+
+/// What every link with IPv6 has to carry (RFC 8200 5).
+const LEAST_MTU_OF_IPV6: u16 = 1_280;
 
 /// Fits every path and suite that is at all common.
 const DEFAULT_MTU: u16 = 1_400;
