@@ -1,4 +1,4 @@
-//! The backend on the [kernels](crate::simd) for processors that have the instructions.
+//! The backend on the kernels for processors that have the instructions.
 //!
 //! AES-CBC with HMAC is serial within a packet, twice over. [`seal_batch`](crate::seal_batch) and
 //! [`open_batch`](crate::open_batch) therefore work on several packets at a time, of one or of several SAs. What
